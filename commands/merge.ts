@@ -1,0 +1,37 @@
+import { Args, Flags } from '@oclif/core';
+import { HalfbyteCommand } from '../src/command.js';
+import type { MergeResult } from '../src/stages/merge.js';
+
+/** Parts of a package -> package. */
+export default class Merge extends HalfbyteCommand {
+  static override summary = 'Finish a package whose parts were written with convert --shard.';
+  static override description =
+    'Checks that every part is there and unharmed, then writes graphs and manifest and gives the package its name. ' +
+    'The result equals that of one undivided conversion byte for byte.';
+
+  static override examples = [
+    {
+      description: 'three parts, at once or on three machines that share a directory, then the package',
+      command: '<%= config.bin %> convert ./model -o ./out --shard 1/3\n<%= config.bin %> merge ./out',
+    },
+  ];
+
+  static override args = {
+    directory: Args.string({ description: 'the -o of the conversions', required: true }),
+  };
+
+  static override flags = {
+    workers: Flags.integer({ min: 0, description: 'worker threads that check the parts [default: one a core]' }),
+    'max-memory': Flags.string({ description: 'ceiling of memory, as 200MiB or 1GB' }),
+    force: Flags.boolean({ description: 'replace the output directory if it exists' }),
+  };
+
+  async run(): Promise<MergeResult> {
+    const { args, flags } = await this.parse(Merge);
+    const { merge } = await import('../src/stages/merge.js');
+    const settings = { force: flags.force, workers: flags.workers, maxMemory: flags['max-memory'] };
+    const result = await merge(args.directory, settings, this.progress('Merging'), this.signal);
+    this.log(`${result.package}: ${(result.packageBytes / 1e6).toFixed(1)} MB, ${result.seconds.toFixed(1)} s`);
+    return result;
+  }
+}

@@ -1,0 +1,139 @@
+import { selfAttention, selfAttentionWeights } from '../blocks/attention.js';
+import {
+  ConfigReader,
+  decoderSizes,
+  INERT_KEYS,
+  layerWindows,
+  refuseUnsupportedKeys,
+  SIZE_KEYS,
+} from '../blocks/config.js';
+import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights } from '../blocks/decoder.js';
+import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
+import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
+import type { Architecture, ConfigKeys, DecoderConfig } from '../core/types.js';
+
+interface SmolLM3Config extends DecoderConfig {
+  intermediate_size: number;
+  hidden_act: ActivationName;
+  rms_norm_eps: number;
+  attention_bias: boolean;
+  mlp_bias: boolean;
+  /** Whether a layer rotates its queries and keys. */
+  rotates: boolean[];
+  windows: number[];
+  rope: RopeParameters;
+}
+
+const keys: ConfigKeys = {
+  read: [
+    ...SIZE_KEYS,
+    ...ROPE_KEYS,
+    'intermediate_size',
+    'hidden_act',
+    'rms_norm_eps',
+    'attention_bias',
+    'mlp_bias',
+    'no_rope_layers',
+    'no_rope_layer_interval',
+    'use_sliding_window',
+    'sliding_window',
+    'layer_types',
+  ],
+  inert: [...INERT_KEYS, 'max_window_layers'],
+  unsupported: { partial_rotary_factor: [null, 1] },
+};
+
+const attention = (config: SmolLM3Config) => ({ qkvBias: config.attention_bias, outputBias: config.attention_bias });
+
+/** SmolLM3 (transformers: models/smollm3): llama in which every fourth layer has no positions. */
+export default {
+  keys,
+
+  parseConfig(config) {
+    refuseUnsupportedKeys(config, keys);
+    const reader = new ConfigReader(config);
+    const sizes = decoderSizes(reader, {
+      max_position_embeddings: 32768,
+      num_key_value_heads: 4,
+      tie_word_embeddings: true,
+    });
+    const layers = sizes.num_hidden_layers;
+    const interval = reader.size('no_rope_layer_interval', 4);
+    // the key says the opposite of its name: 1 where a layer rotates
+    const listed = reader.integers('no_rope_layers');
+    const rotates = Array.from({ length: layers }, (_, index) =>
+      listed ? listed[index] !== 0 : (index + 1) % interval !== 0,
+    );
+    const slides = reader.flag('use_sliding_window', false) && reader.has('sliding_window');
+    const window = slides ? reader.size('sliding_window') : undefined;
+    // layer_types count only where the model slides at all
+    const types = new ConfigReader(slides ? config : {});
+    return {
+      ...sizes,
+      intermediate_size: reader.size('intermediate_size', 11008),
+      hidden_act: reader.choice('hidden_act', ACTIVATIONS, 'silu'),
+      rms_norm_eps: reader.positive('rms_norm_eps', 1e-6),
+      attention_bias: reader.flag('attention_bias', false),
+      mlp_bias: reader.flag('mlp_bias', false),
+      rotates,
+      windows: layerWindows(types, layers, window, (layer) => !rotates[layer]),
+      rope: ropeParameters({ rope_theta: 2e6, ...config }, sizes.max_position_embeddings),
+    };
+  },
+
+  weights(config, { contextLength }) {
+    return {
+      ...decoderWeights(config, (index) => [
+        ...preNormWeights(index),
+        ...selfAttentionWeights(`${layerPath(index)}.self_attn`, attention(config)),
+        ...gatedMlpWeights(`${layerPath(index)}.mlp`, config.mlp_bias),
+      ]),
+      ...(config.rotates.includes(true)
+        ? rotaryTables(ropeFrequencies(config.rope, config.head_dim, contextLength), contextLength)
+        : {}),
+    };
+  },
+
+  build(config, options) {
+    return drawDecoder(config, this.weights(config, options), {
+      norm_eps: config.rms_norm_eps,
+      layer: (g, x, index) =>
+        preNormLayer(
+          g,
+          x,
+          index,
+          config.rms_norm_eps,
+          (normed) =>
+            selfAttention(g, config, normed, index, `${layerPath(index)}.self_attn`, {
+              ...attention(config),
+              positions: options.contextLength,
+              window: config.windows[index],
+              rope: config.rotates[index] ? '' : null,
+            }),
+          (normed) =>
+            gatedMlp(
+              g,
+              normed,
+              `${layerPath(index)}.mlp`,
+              config.intermediate_size,
+              config.hidden_act,
+              config.mlp_bias,
+            ),
+        ),
+    });
+  },
+
+  ignored: ['*.rotary_emb.inv_freq'],
+
+  example: {
+    model_type: 'smollm3',
+    vocab_size: 64,
+    hidden_size: 32,
+    intermediate_size: 48,
+    num_hidden_layers: 4,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    no_rope_layer_interval: 2,
+    max_position_embeddings: 64,
+  },
+} satisfies Architecture<SmolLM3Config>;

@@ -1,0 +1,548 @@
+/** The nouns of halfbyte: every interface that crosses a folder border. Plain data throughout: all of it survives JSON. */
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type JsonObject = { [key: string]: Json };
+
+// ---------------------------------------------------------------- checkpoints
+
+/** Dtypes of the safetensors format, in the order of its enum (the writer sorts by it, descending). */
+export const SAFETENSORS_DTYPES = [
+  'BOOL',
+  'F4',
+  'F6_E2M3',
+  'F6_E3M2',
+  'U8',
+  'I8',
+  'F8_E5M2',
+  'F8_E4M3',
+  'F8_E8M0',
+  'F8_E4M3FNUZ',
+  'F8_E5M2FNUZ',
+  'I16',
+  'U16',
+  'F16',
+  'BF16',
+  'I32',
+  'U32',
+  'F32',
+  'C64',
+  'F64',
+  'I64',
+  'U64',
+] as const;
+export type Dtype = (typeof SAFETENSORS_DTYPES)[number];
+
+/** Where a stored tensor's bytes are, never the bytes. `offset` counts from the start of `file` (an absolute path). */
+export interface TensorRef {
+  name: string;
+  dtype: Dtype;
+  shape: number[];
+  file: string;
+  offset: number;
+  nbytes: number;
+}
+
+/** An input file of a checkpoint: its name inside the directory, its size, SHA-256 of its safetensors header. */
+export interface CheckpointFile {
+  name: string;
+  size: number;
+  headerSha256: string;
+}
+
+/** A Hugging Face checkpoint directory, read from headers alone. `tensors` holds what is stored, by stored name. */
+export interface Checkpoint {
+  dir: string;
+  config: JsonObject;
+  generationConfig: JsonObject;
+  tensors: ReadonlyMap<string, TensorRef>;
+  files: CheckpointFile[];
+  /** Tokenizer and other small files that a package takes over unchanged, names inside `dir`. */
+  companions: string[];
+}
+
+// ---------------------------------------------------------------- weights
+
+/**
+ * How a weight comes out of the checkpoint: a logical tensor's name, or a form that streams by rows.
+ * Every source is a matrix [rows, cols] (a tensor [a, b, c] counts as [a*b, c], a vector [n] as [1, n]).
+ */
+export type WeightSource =
+  | string
+  | { rows: WeightSource; from: number; to: number; stride?: number; count?: number }
+  | { concat: WeightSource[] }
+  | { interleaveRows: WeightSource[] }
+  | { permuteRows: WeightSource; order: number[] }
+  | { transpose: WeightSource }
+  | { plus: WeightSource; constant: number }
+  | { tied: string }
+  | { rotary: RotaryTable };
+// `rows` takes rows [from, to); with stride and count it takes `count` such blocks, each `stride` rows after the last.
+
+/**
+ * A table of cosines or sines, one row a position: row p is f(p * inverse_frequencies) * attention_factor,
+ * computed in float32 as transformers does (modeling_rope_utils.py).
+ */
+export interface RotaryTable {
+  inverse_frequencies: number[];
+  attention_factor: number;
+  positions: number;
+  part: 'cos' | 'sin';
+}
+
+/**
+ * A WeightSource with every name resolved to bytes and every size known: what a job carries to a worker.
+ * `tensor` is a stored float tensor; `packed` is one that a layout decodes from several stored tensors;
+ * `scheme` is one that a scheme decodes from parts of a package.
+ */
+export type RowSource = { rows: number; cols: number } & (
+  | { kind: 'tensor'; ref: TensorRef }
+  | { kind: 'packed'; layout: string; parts: Record<string, TensorRef>; parameters: JsonObject; name: string }
+  | { kind: 'scheme'; scheme: QuantizationArgs; parts: Record<string, FileRange>; name: string }
+  | { kind: 'rowBlocks'; source: RowSource; from: number; blockRows: number; stride: number }
+  | { kind: 'concat'; sources: RowSource[] }
+  | { kind: 'interleave'; sources: RowSource[] }
+  | { kind: 'permute'; source: RowSource; order: number[] }
+  | { kind: 'transpose'; source: RowSource }
+  | { kind: 'plus'; source: RowSource; constant: number }
+  | { kind: 'rotary'; table: RotaryTable }
+);
+
+/** A logical float tensor of a checkpoint: stored as it is, or dressed by a layout. */
+export type LogicalTensor = { name: string; shape: number[]; source: RowSource };
+
+export interface FileRange {
+  file: string;
+  offset: number;
+  nbytes: number;
+}
+
+// ---------------------------------------------------------------- schemes
+
+export type QuantizationStrategy = 'tensor' | 'channel' | 'group' | 'block';
+export type QuantizationAlgorithm = 'rtn' | 'mse' | 'kquant' | 'hqq';
+
+/** A scheme with its settings, in compressed-tensors' vocabulary. `scheme` is the id of a file in `schemes/`. */
+export interface QuantizationArgs {
+  scheme: string;
+  strategy: QuantizationStrategy;
+  /** Columns that share a scale, for strategy `group`. */
+  group_size?: number;
+  /** Rows and columns that share a scale, for strategy `block`. */
+  block_structure?: [number, number];
+  symmetric: boolean;
+  /**
+   * Codes stored as two's complement (ONNX INT4, INT8), with zero points likewise, rather than offset by 2^(bits-1)
+   * (the unsigned bytes of MatMulNBits). Default: unsigned.
+   */
+  signed?: boolean;
+  /** Type of the stored scales. */
+  scale_dtype: 'F32' | 'F16' | 'BF16' | 'F8_E8M0' | 'F8_E4M3';
+  algorithm: QuantizationAlgorithm;
+}
+
+/** One output of a scheme. `rowBytes` is 0 where the part does not grow with rows (one value for a tensor). */
+export interface PartLayout {
+  dtype: ElementType;
+  shape: number[];
+  nbytes: number;
+}
+
+/** Bytes of each part (`codes`, `scales`, `zero_points`, for float schemes only `codes`) of some rows. */
+export type Packed = Record<string, Uint8Array>;
+
+/** A number format: sizes from shapes, floats to bytes, bytes to floats. The plain TypeScript twin of its kernel. */
+export interface Scheme {
+  numBits: number;
+  type: 'int' | 'float';
+  /** Settings that stand where the command line says nothing; every combination offered must be listed by `check`. */
+  defaults: QuantizationArgs;
+  /** Throws a UsageError where `args` ask for what the scheme does not have. */
+  check(args: QuantizationArgs): void;
+  /** Rows that must be quantized together: 1 a row at a time, 128 for blocks of 128 rows, Infinity for a whole tensor. */
+  rowQuantum(args: QuantizationArgs): number;
+  /** Parts of a matrix [rows, cols]; sizes are exact, so that offsets are final before a weight byte is read. */
+  layout(rows: number, cols: number, args: QuantizationArgs): Record<string, PartLayout>;
+  /**
+   * Quantizes whole rows: `values` is [rows, cols] float32, `out` has for each part of `layout(rows, cols, args)`
+   * a view of exactly `nbytes`. Throws NonFiniteWeight at the first NaN or infinity.
+   */
+  quantize(values: Float32Array, cols: number, args: QuantizationArgs, out: Packed): void;
+  /** The exact values that the codes stand for, float32 [rows, cols]. */
+  dequantize(packed: Packed, rows: number, cols: number, args: QuantizationArgs, out: Float32Array): void;
+}
+
+/** Thrown by schemes and kernels; the engine adds tensor and file and makes it an InvalidInputError. */
+export class NonFiniteWeight extends Error {
+  constructor(
+    readonly row: number,
+    readonly column: number,
+    readonly value: number,
+  ) {
+    super(`${value} at row ${row}, column ${column}`);
+  }
+}
+
+// ---------------------------------------------------------------- graphs
+
+/** Element types of ONNX values, spelled as in onnx.proto's TensorProto.DataType. */
+export type ElementType =
+  | 'FLOAT'
+  | 'UINT8'
+  | 'INT8'
+  | 'UINT16'
+  | 'INT16'
+  | 'INT32'
+  | 'INT64'
+  | 'BOOL'
+  | 'FLOAT16'
+  | 'BFLOAT16'
+  | 'FLOAT8E4M3FN'
+  | 'FLOAT8E5M2'
+  | 'UINT4'
+  | 'INT4'
+  | 'FLOAT4E2M1'
+  | 'FLOAT8E8M0';
+
+/** A dimension: a number, or the name of a symbolic one. */
+export type Dim = number | string;
+
+export interface ValueInfo {
+  name: string;
+  dtype: ElementType;
+  shape: Dim[];
+}
+
+/** Integers are numbers without a fraction; `{ float: x }` marks a float attribute whatever its value. */
+export type Attribute = number | string | number[] | { float: number } | { floats: number[] };
+
+/**
+ * One operator. Domain '' is ai.onnx, 'com.microsoft' the contrib operators, 'halfbyte' the semantic operators of
+ * `graph/operators.ts`, which the reference engine evaluates and the targets' passes lower. '' omits an input or output.
+ */
+export interface GraphNode {
+  name: string;
+  op: string;
+  domain: '' | 'com.microsoft' | 'halfbyte';
+  inputs: string[];
+  outputs: string[];
+  attributes: Record<string, Attribute>;
+}
+
+/**
+ * A constant of the graph. `values` are small numbers written into the model, all of them or one for every element;
+ * `weight` and `part` name one part of a packed weight, whose bytes go to the data file.
+ */
+export interface Initializer {
+  name: string;
+  dtype: ElementType;
+  shape: number[];
+  content: { values: number[] } | { weight: string; part: string };
+}
+
+/** Role of a weight, which decides the scheme that it gets: see `--weights`, `--embeddings`, `--lm-head`. */
+export type WeightRole = 'embedding' | 'lm_head' | 'matrix' | 'float';
+
+/** A weight of the graph by name: where it comes from, its logical shape, and, once assigned, its scheme. */
+export interface Weight {
+  name: string;
+  source: WeightSource;
+  shape: number[];
+  role: WeightRole;
+  scheme?: QuantizationArgs;
+}
+
+/** Nodes and names, never bytes. Nodes stand in an order in which each follows its inputs. */
+export interface Graph {
+  name: string;
+  inputs: ValueInfo[];
+  outputs: ValueInfo[];
+  nodes: GraphNode[];
+  initializers: Initializer[];
+  /** Weights that semantic nodes name as inputs and initializers take parts of. */
+  weights: Record<string, Weight>;
+  /** Known types and shapes of values in between, by name. */
+  values: Record<string, ValueInfo>;
+  /** Values after the embedding, after each layer and after the final norm: what transformers calls hidden_states. */
+  hiddenStates: string[];
+  /** Opset version per domain, empty until lowered. */
+  opsets: Record<string, number>;
+  /** Calibrated ranges of values and of small weights, by name; passes that rename or derive values keep them true. */
+  ranges?: Record<string, ValueRange>;
+}
+
+/** The least and the greatest value that something takes. */
+export interface ValueRange {
+  min: number;
+  max: number;
+}
+
+export type Pass = (graph: Graph) => Graph;
+
+// ---------------------------------------------------------------- registries
+
+/** What every architecture's parsed config has, whatever else it adds. Names are Hugging Face's. */
+export interface DecoderConfig {
+  model_type: string;
+  vocab_size: number;
+  hidden_size: number;
+  num_hidden_layers: number;
+  num_attention_heads: number;
+  num_key_value_heads: number;
+  head_dim: number;
+  max_position_embeddings: number;
+  tie_word_embeddings: boolean;
+}
+
+/**
+ * Config keys of an architecture: those that it reads, those known to change nothing here, and those known to matter
+ * but unsupported, each with the values at which it is neutral. Any other key is listed by `inspect`.
+ */
+export interface ConfigKeys {
+  read: string[];
+  inert: string[];
+  unsupported: Record<string, Json[]>;
+}
+
+export interface ArchitectureOptions {
+  /** Positions that the package serves; rotary tables are that long. */
+  contextLength: number;
+}
+
+/** A model family: one file that reads like the paper. It knows neither its quantization nor its device. */
+export interface Architecture<C extends DecoderConfig = DecoderConfig> {
+  keys: ConfigKeys;
+  /** Reads a config.json; throws InvalidInputError that names the key. */
+  parseConfig(config: JsonObject): C;
+  /** Every weight that the graphs use, by its name in the graph; names are the checkpoint's where the two coincide. */
+  weights(config: C, options: ArchitectureOptions): Record<string, WeightSource>;
+  /** Draws the graph: input_ids [batch_size, sequence_length] to logits, semantic operators only. */
+  build(config: C, options: ArchitectureOptions): Graph;
+  /** Further graphs of the checkpoint by package name, as `mtp` for multi-token prediction. */
+  extraGraphs?(config: C, options: ArchitectureOptions): Record<string, Graph>;
+  /** Stored tensors (globs) that a checkpoint of this family may hold and that no graph needs, as rotary buffers. */
+  ignored?: string[];
+  /** A small config of the family, for tests over the registry. */
+  example: JsonObject;
+}
+
+/**
+ * One number that compares a reference and an actual run: logits [positions, vocabulary], or weights [rows, cols],
+ * row-major float32.
+ */
+export interface Metric {
+  unit: string;
+  better: 'lower' | 'higher';
+  /** What it compares: logits, logits against the ids that follow them (`targets`), or weights. */
+  over: 'logits' | 'targets' | 'weights';
+  /** `targets` holds the id that follows each position, -1 where none does; needed if `over` says so. */
+  measure(reference: Float32Array, actual: Float32Array, vocabulary: number, targets?: ArrayLike<number>): number;
+  /**
+   * The value at one position from its two rows of logits, for streams, plots and bootstrap; metrics that share the
+   * function share its values. `summary` makes the metric of all positions' values. Absent for weights.
+   */
+  position?(reference: Float32Array, actual: Float32Array, target: number): number;
+  summary?(values: Float64Array): number;
+}
+
+/**
+ * How a checkpoint dresses quantized tensors (names, packing, quantization_config): the reading side.
+ * `plain` is the layout of a checkpoint without a quantization_config.
+ */
+export interface Layout {
+  /** Whether a checkpoint with this config.json wears this layout. */
+  matches(config: JsonObject): boolean;
+  /** The logical float tensors behind the stored ones, by the names that architectures use. Throws InvalidInputError. */
+  undress(tensors: ReadonlyMap<string, TensorRef>, config: JsonObject): Map<string, LogicalTensor>;
+  /** Rows that decode together: row ranges asked of `needs` start and end on multiples of it (or at the last row). */
+  rowQuantum(source: PackedSource): number;
+  /** The byte ranges of each part, in the order in which `decode` gets them concatenated, for rows [from, from + count). */
+  needs(source: PackedSource, from: number, count: number): Record<string, FileRange[]>;
+  /** Exact float32 values [count, cols] of these rows. */
+  decode(source: PackedSource, from: number, count: number, bytes: Packed, out: Float32Array): void;
+}
+export type PackedSource = Extract<RowSource, { kind: 'packed' }>;
+
+/** Settings of a conversion, complete: what the command line says and the defaults of the target. */
+export interface ConvertOptions {
+  target: string;
+  /** Scheme of each role. `float` (norms, biases, routers, rotary tables) is always f32. */
+  weights: QuantizationArgs;
+  embeddings: QuantizationArgs;
+  lmHead: QuantizationArgs;
+  /** Globs on weight names: which get `weights` at all, which stay f32, and which get another scheme. */
+  only: string[];
+  skip: string[];
+  overrides: { pattern: string; scheme: QuantizationArgs }[];
+  /** accuracy_level of MatMulNBits: 0 unset, 1 float32, 4 int8 activations. */
+  accuracyLevel: number;
+  contextLength: number;
+  /** Tokens of a prompt window on an NPU. */
+  prefill: number;
+  activations: 'uint16' | 'f16' | 'f32';
+  attention: 'npu' | 'gqa';
+  mla: 'latent' | 'expanded';
+  experts: 'qmoe' | 'plain';
+}
+
+/** One graph of a package: its file, its data file, and the passes that turn the drawn graph into it. */
+export interface TargetStage {
+  file: string;
+  dataFile: string;
+  passes: Pass[];
+  /** Set where the package is a pipeline of graphs. */
+  pipeline?: PipelineSettings;
+}
+
+/** How ONNX Runtime GenAI runs a graph of a pipeline; left out is what its reader takes as default. */
+export interface PipelineSettings {
+  name: string;
+  run_on_prompt?: boolean;
+  run_on_token_gen?: boolean;
+  is_lm_head?: boolean;
+  session_options?: JsonObject;
+}
+
+/** Something that a device would refuse, run elsewhere or get wrong. */
+export interface Finding {
+  rule: string;
+  severity: 'error' | 'warning' | 'note';
+  /** File of the package, and the node in it where the finding has one. */
+  file: string;
+  node: string | null;
+  message: string;
+  advice: string;
+  /** Where the rule comes from. */
+  source: string;
+}
+
+/** A graph under inspection for a device: one that was planned, or one read from a file. */
+export interface LintedGraph {
+  file: string;
+  graph: Graph;
+  /** Whether the device's own provider is asked to run it; the others stay on the CPU. */
+  onDevice: boolean;
+}
+
+/** What calibration learnt from running a model on text. Plain data, kept in a file of its own. */
+export interface Calibration {
+  origin: CalibrationOrigin;
+  /** By name of the drawn graph's value, by `<attention>/scores` and `<linear>/product` for values that only lowered graphs have, or by weight name. */
+  ranges: Record<string, ValueRange & { percentiles: number[] }>;
+  /** Mean of the squares of each input channel of a matrix, by weight name. */
+  second_moments: Record<string, Float32Array>;
+}
+
+/** The text behind a calibration: nothing of it depends on a path. */
+export interface CalibrationOrigin {
+  text: 'given text' | 'given ids' | 'bundled text' | 'pseudo-random ids';
+  tokens: number;
+  /** SHA-256 of the token ids as int32, sequence after sequence. */
+  ids_sha256: string;
+}
+
+/** A device: which operators and schemes it runs, and by which ordered passes a drawn graph becomes its graphs. */
+export interface Target {
+  /** Settings that stand where the command line says nothing. */
+  defaults: Partial<ConvertOptions>;
+  /** Opset version by domain ('' is ai.onnx). */
+  opsets: Record<string, number>;
+  /** Operators that the device runs, as `MatMul` or `com.microsoft.MatMulNBits`. */
+  operators: ReadonlySet<string>;
+  /** Throws a UsageError where settings do not fit the device. */
+  check(options: ConvertOptions): void;
+  /** Positions to serve where the command line does not say; default: all that the model has. */
+  contextLength?(modelLimit: number, prefill: number): number;
+  /**
+   * The stages of a package whose drawn graphs are `names` (`decoder`, and those of `extraGraphs`). `ranges` are
+   * those of a calibration, by names of the drawn graph; without them integer activations get placeholders.
+   */
+  stages(options: ConvertOptions, drawn: string, ranges?: Record<string, ValueRange>): TargetStage[];
+  /** What the device would refuse, run elsewhere or get wrong in a package's graphs. */
+  lint?(graphs: LintedGraph[]): Finding[];
+}
+
+// ---------------------------------------------------------------- plans
+
+/** Part of a plan: one source goes through one scheme into byte ranges of package files. Plain data. */
+export interface Job {
+  /** The weight's name in the graph. */
+  name: string;
+  source: RowSource;
+  scheme: QuantizationArgs;
+  /** Part name to where it goes: `file` is a name inside the package. */
+  outputs: Record<string, FileRange>;
+}
+
+/** A data file of the package whose bytes come from jobs; its size is final. */
+export interface PlannedFile {
+  name: string;
+  nbytes: number;
+}
+
+/** A lowered graph and where the bytes of each of its weight initializers will be, by initializer name. */
+export interface PlannedGraph {
+  file: string;
+  graph: Graph;
+  external: Record<string, FileRange>;
+  pipeline?: PipelineSettings;
+}
+
+export interface PlanTotals {
+  parameters: number;
+  weightBytes: number;
+  sourceBytes: number;
+  bitsPerWeight: number;
+}
+
+/** Everything that is known before a weight byte is read. */
+export interface Plan {
+  options: ConvertOptions;
+  checkpoint: { dir: string; files: CheckpointFile[]; config: JsonObject };
+  /** Graph files by name inside the package. */
+  graphs: PlannedGraph[];
+  files: PlannedFile[];
+  jobs: Job[];
+  /** Small text files written as they stand. */
+  texts: { name: string; content: string }[];
+  /** Files copied unchanged from the checkpoint. */
+  copies: string[];
+  totals: PlanTotals;
+  /** What the ranges of integer activations come from. */
+  calibration?: CalibrationOrigin;
+}
+
+/** Progress of long work, told as it happens; commands show it, `--json` and `--quiet` drop it. */
+export type ProgressListener = (progress: {
+  stage: string;
+  doneBytes: number;
+  totalBytes: number;
+  label: string;
+}) => void;
+
+// ---------------------------------------------------------------- kernels
+
+/**
+ * The wasm kernels over one linear memory: a worker reads into it, computes in it and writes from it. Addresses are
+ * byte offsets into the memory, multiples of 16. Every kernel equals its plain TypeScript twin bit for bit.
+ */
+export interface Kernels {
+  /** First byte that belongs to the caller. */
+  readonly heapBase: number;
+  /** Makes sure that `nbytes` from heapBase on exist. Views taken before are stale after it. */
+  reserve(nbytes: number): void;
+  /** A view of `nbytes` of the memory at `address`. */
+  bytes(address: number, nbytes: number): Uint8Array;
+  /** Converts `count` stored floats (BF16, F16, F32, F64, F8_E4M3, F8_E5M2, ...) at `from` to float32 at `to`. */
+  widen(dtype: Dtype, from: number, count: number, to: number): void;
+  /** Whether `quantize` has a kernel for this stored dtype and these settings; otherwise widen and use the twin. */
+  supports(dtype: Dtype, args: QuantizationArgs): boolean;
+  /** Quantizes whole rows at `from` into the parts at the addresses `out`. Throws NonFiniteWeight. */
+  quantize(
+    dtype: Dtype,
+    from: number,
+    rows: number,
+    cols: number,
+    args: QuantizationArgs,
+    out: Record<string, number>,
+  ): void;
+}

@@ -1,0 +1,185 @@
+import { EnvironmentError, InterruptedError, InvalidInputError } from '../core/errors.js';
+import type { Json, Plan, ProgressListener } from '../core/types.js';
+import { DIGEST_ALGORITHM } from './digest.js';
+import { identityOf } from './identity.js';
+import { BEST_BUFFER, planMemory } from './memory.js';
+import { memoryNeeds } from './memory-needs.js';
+import type { Output } from './output.js';
+import { allocate } from './output-files.js';
+import { runTasks } from './run-tasks.js';
+import { type Shard, unitsOfShard } from './shard.js';
+import { unitRanges } from './unit-runner.js';
+import { schemeOf, splitIntoUnits, type Unit, unitBytes } from './units.js';
+import type { Task } from './worker-protocol.js';
+
+export interface ExecuteOptions {
+  /** Worker threads; 0 works in the main thread. Default: one a core. */
+  workers?: number;
+  /** Ceiling of resident memory of the whole process in bytes. Default: none, a few MiB a worker. */
+  maxMemory?: number;
+  /** Do only this part of the work. */
+  shard?: Shard;
+  /** Whatever else finishing the package depends on; stored for `merge`, and part of the work's identity. */
+  settings?: Json;
+  signal?: AbortSignal;
+  onProgress?: ProgressListener;
+  /** Told what happens besides, as work of other options that is thrown away. */
+  onNote?: (text: string) => void;
+}
+
+export interface ChunkDigest {
+  offset: number;
+  nbytes: number;
+  digest: string;
+}
+
+export interface ExecutionResult {
+  digests: {
+    algorithm: string;
+    /** For each data file its written ranges by offset. They follow from the plan alone. */
+    files: Record<string, ChunkDigest[]>;
+  };
+  /** False for a shard: the package is finished by `merge`. */
+  complete: boolean;
+  /** Bytes of input behind all the work, and behind the part that was found done. */
+  inputBytes: number;
+  keptBytes: number;
+}
+
+/** Below this much input, starting threads costs more than they save. */
+const WORTH_THREADS = 32 << 20;
+
+/**
+ * Writes the data files of a plan into `output`: every job once, by worker threads that read, quantize and write by
+ * themselves. Work that a journal says is done, and whose digests agree with the disk, is kept.
+ *
+ * Throws InvalidInputError for weights that are not finite and files that changed, EnvironmentError where the disk
+ * fails, InterruptedError after the signal; finished work stays for the next run in each case.
+ */
+export async function execute(plan: Plan, output: Output, options: ExecuteOptions = {}): Promise<ExecutionResult> {
+  const { shard, settings = null } = options;
+  const units = await splitIntoUnits(plan.jobs);
+  const bytes = units.map((unit) => unitBytes(unit, plan.jobs[unit.job]));
+  const own = shard ? unitsOfShard(bytes, shard) : [...units.keys()];
+  const memory = await dealMemory(
+    plan,
+    options,
+    own.reduce((sum, number) => sum + units[number].inputBytes, 0),
+  );
+
+  const identity = identityOf(plan, settings, output.fs);
+  const finished = output.begin(identity, options.onNote ?? (() => {}));
+  if (shard) {
+    output.storePlan({ identity, plan, settings });
+    for (const name of plan.copies) output.copyFile(name, `${plan.checkpoint.dir}/${name}`);
+  }
+  for (const { name, nbytes } of plan.files) allocate(output.file(name), nbytes, output.fs);
+  const tasks = own.map((number) => ({ number, unit: units[number], expected: finished.get(number) }));
+  const { digests, keptBytes } = await run(plan, tasks, output, memory, options).catch((error) => {
+    // The input itself is broken: once it is mended it is another input, and nothing done so far is of use to it.
+    if (error instanceof InvalidInputError && !shard) output.discard();
+    throw error;
+  });
+  return {
+    digests: { algorithm: DIGEST_ALGORITHM, files: await byFile(plan, units, digests) },
+    complete: !shard,
+    inputBytes: tasks.reduce((sum, { unit }) => sum + unit.inputBytes, 0),
+    keptBytes,
+  };
+}
+
+/**
+ * Checks that every unit of a plan has been written by some shard: each is in a journal and its digests agree with the
+ * disk. Throws InvalidInputError that says what is missing. No input is read.
+ */
+export async function collect(
+  plan: Plan,
+  identity: string,
+  output: Output,
+  options: ExecuteOptions = {},
+): Promise<ExecutionResult> {
+  const units = await splitIntoUnits(plan.jobs);
+  const finished = output.begin(identity, () => {});
+  const missing = units.filter((_, number) => !finished.has(number));
+  if (missing.length > 0) {
+    const [first] = missing;
+    throw new InvalidInputError(
+      `${output.finalDir}: ${missing.length} of ${units.length} parts of the work are missing, the first of weight "${plan.jobs[first.job].name}", rows ${first.from} to ${first.from + first.count}.`,
+      'run convert --shard i/n for every part, the same command again for one that was interrupted; then merge.',
+    );
+  }
+  const tasks = units.map((unit, number) => ({ number, unit, expected: finished.get(number), verifyOnly: true }));
+  const memory = await dealMemory(plan, options, Number.POSITIVE_INFINITY);
+  const { digests, keptBytes } = await run(plan, tasks, output, memory, options);
+  return {
+    digests: { algorithm: DIGEST_ALGORITHM, files: await byFile(plan, units, digests) },
+    complete: true,
+    inputBytes: keptBytes,
+    keptBytes,
+  };
+}
+
+async function dealMemory(plan: Plan, { workers, maxMemory }: ExecuteOptions, inputBytes: number) {
+  const needs = await memoryNeeds(plan.jobs, BEST_BUFFER);
+  const wanted = workers ?? (inputBytes < WORTH_THREADS ? 0 : undefined);
+  return planMemory(wanted, maxMemory, process.memoryUsage.rss(), needs);
+}
+
+async function run(
+  plan: Plan,
+  tasks: Task[],
+  output: Output,
+  memory: { workers: number; bufferBytes: number },
+  { signal, onProgress }: ExecuteOptions,
+): Promise<{ digests: Map<number, string[]>; keptBytes: number }> {
+  const totalBytes = tasks.reduce((sum, { unit }) => sum + unit.inputBytes, 0);
+  const digests = new Map<number, string[]>();
+  let doneBytes = 0;
+  let keptBytes = 0;
+  await runTasks({
+    jobs: plan.jobs,
+    tasks,
+    dir: output.dir,
+    ...memory,
+    signal,
+    fs: output.fs,
+    onDone({ task, digests: found, kept }) {
+      const { number, unit } = tasks[task];
+      digests.set(number, found);
+      if (!kept) output.record(number, found);
+      doneBytes += unit.inputBytes;
+      if (kept) keptBytes += unit.inputBytes;
+      onProgress?.({ stage: 'write', doneBytes, totalBytes, label: plan.jobs[unit.job].name });
+    },
+  });
+  if (signal?.aborted) {
+    const percent = totalBytes === 0 ? 0 : Math.floor((100 * doneBytes) / totalBytes);
+    throw new InterruptedError(
+      `Interrupted at ${percent}%; finished work is kept.`,
+      'run the same command again to continue.',
+    );
+  }
+  if (digests.size !== tasks.length)
+    throw new EnvironmentError(
+      'a worker thread ended before its work was done.',
+      'run the same command again: finished work is kept.',
+    );
+  return { digests, keptBytes };
+}
+
+async function byFile(
+  plan: Plan,
+  units: readonly Unit[],
+  digests: ReadonlyMap<number, string[]>,
+): Promise<Record<string, ChunkDigest[]>> {
+  const files: Record<string, ChunkDigest[]> = Object.fromEntries(plan.files.map(({ name }) => [name, []]));
+  for (const [number, found] of digests) {
+    const { job: index, from, count } = units[number];
+    const job = plan.jobs[index];
+    for (const [i, { file, offset, nbytes }] of unitRanges(job, await schemeOf(job), from, count).entries()) {
+      files[file].push({ offset, nbytes, digest: found[i] });
+    }
+  }
+  for (const chunks of Object.values(files)) chunks.sort((a, b) => a.offset - b.offset);
+  return files;
+}

@@ -1,0 +1,95 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import type { Job } from '../core/types.js';
+import type { FileSystem } from '../sources/file-system.js';
+import { UnitRunner } from './unit-runner.js';
+import {
+  type ErrorMessage,
+  NEXT_TASK,
+  STOP,
+  type Task,
+  type TaskDone,
+  unpackError,
+  type WorkerStart,
+} from './worker-protocol.js';
+
+export interface TaskRun {
+  jobs: readonly Job[];
+  tasks: readonly Task[];
+  dir: string;
+  workers: number;
+  bufferBytes: number;
+  signal?: AbortSignal;
+  /** Used without workers only: functions do not cross threads. */
+  fs?: FileSystem;
+  /** Called as each task finishes, in any order. */
+  onDone(done: TaskDone): void;
+}
+
+/** Runs tasks until all are done, one fails or the signal fires; rejects with the first failure. */
+export async function runTasks(run: TaskRun): Promise<void> {
+  if (run.workers === 0) await runHere(run);
+  else await runInThreads(run);
+}
+
+async function runHere({ jobs, tasks, dir, bufferBytes, signal, fs, onDone }: TaskRun): Promise<void> {
+  const runner = await UnitRunner.create(jobs, dir, bufferBytes, fs);
+  try {
+    for (const [number, task] of tasks.entries()) {
+      // Signals and progress get their turn between two units.
+      await nextTurn();
+      if (signal?.aborted) return;
+      onDone({ task: number, ...(await runner.runTask(task)) });
+    }
+  } finally {
+    runner.close();
+  }
+}
+
+async function runInThreads({ jobs, tasks, dir, workers, bufferBytes, signal, onDone }: TaskRun): Promise<void> {
+  const shared = new SharedArrayBuffer(8);
+  const state = new Int32Array(shared);
+  const stop = () => void Atomics.store(state, STOP, 1);
+  signal?.addEventListener('abort', stop);
+  if (signal?.aborted) stop();
+  const start: WorkerStart = { jobs, tasks, dir, bufferBytes, shared };
+  let failure: Error | undefined;
+  const fail = (error: Error) => {
+    failure ??= error;
+    stop();
+  };
+  const threads = Array.from({ length: Math.min(workers, tasks.length) }, () => startThread(start));
+  await Promise.all(
+    threads.map(
+      (thread) =>
+        new Promise<void>((resolve) => {
+          thread.on('message', (message: TaskDone | ErrorMessage) => {
+            if ('error' in message) return fail(unpackError(message));
+            try {
+              onDone(message);
+            } catch (error) {
+              fail(error as Error);
+            }
+          });
+          thread.on('error', fail);
+          thread.on('exit', () => resolve());
+        }),
+    ),
+  );
+  signal?.removeEventListener('abort', stop);
+  if (failure) throw failure;
+  if (!signal?.aborted && Atomics.load(state, NEXT_TASK) < tasks.length) throw new Error('a worker ended too early');
+}
+
+/** Young generations small: a worker's garbage is a few objects a unit, its data is in wasm memory. */
+const HEAP_LIMITS = { maxYoungGenerationSizeMb: 2 };
+
+function startThread(workerData: WorkerStart): Worker {
+  const options = { workerData, resourceLimits: HEAP_LIMITS };
+  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./worker.js', import.meta.url), options);
+  // TypeScript sources, in development: a thread does not inherit the loader that runs them, and `--import tsx` leaves
+  // threads alone.
+  const [loader, entry] = ['tsx/esm/api', './worker.ts'].map((name) => JSON.stringify(import.meta.resolve(name)));
+  const code = `import(${loader}).then((tsx) => { tsx.register(); return import(${entry}); })`;
+  return new Worker(code, { ...options, eval: true });
+}

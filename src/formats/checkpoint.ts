@@ -1,0 +1,137 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { InvalidInputError } from '../core/errors.js';
+import type { Checkpoint, CheckpointFile, JsonObject, TensorRef } from '../core/types.js';
+import { readSafetensorsHeader } from './safetensors.js';
+import { readJsonObject } from './text.js';
+
+const SINGLE = 'model.safetensors';
+const INDEX = 'model.safetensors.index.json';
+
+/** Small files that a package takes over unchanged when the checkpoint has them. */
+const COMPANIONS = [
+  'added_tokens.json',
+  'chat_template.jinja',
+  'chat_template.json',
+  'generation_config.json',
+  'merges.txt',
+  'special_tokens_map.json',
+  'tokenizer.json',
+  'tokenizer.model',
+  'tokenizer_config.json',
+  'vocab.json',
+];
+
+/**
+ * Opens a checkpoint directory in Hugging Face layout from configs and safetensors headers; no weight byte is read.
+ * Throws InvalidInputError that names the file.
+ */
+export function openCheckpoint(dir: string): Checkpoint {
+  if (!(statSync(dir, { throwIfNoEntry: false })?.isDirectory() ?? false)) {
+    throw new InvalidInputError(
+      `${dir}: there is no such directory; a checkpoint is a directory with config.json and safetensors files.`,
+      'check the path.',
+    );
+  }
+  const config = readJsonObject(join(dir, 'config.json'));
+  if (!config) {
+    throw new InvalidInputError(`${dir}: has no config.json.`, 'give the directory of a Hugging Face checkpoint.');
+  }
+  const { tensors, files } = openWeights(dir);
+  return {
+    dir,
+    config,
+    generationConfig: readJsonObject(join(dir, 'generation_config.json')) ?? {},
+    tensors,
+    files,
+    companions: COMPANIONS.filter((name) => existsSync(join(dir, name))),
+  };
+}
+
+type Weights = { tensors: Map<string, TensorRef>; files: CheckpointFile[] };
+
+function openWeights(dir: string): Weights {
+  if (existsSync(join(dir, INDEX))) return openShards(dir);
+  const single = existsSync(join(dir, SINGLE)) ? SINGLE : loneSafetensors(dir);
+  const { tensors, size, headerSha256 } = readSafetensorsHeader(join(dir, single));
+  return { tensors, files: [{ name: single, size, headerSha256 }] };
+}
+
+/** A directory without the usual names may hold exactly one safetensors file. */
+function loneSafetensors(dir: string): string {
+  const names = readdirSync(dir);
+  const found = names.filter((name) => name.endsWith('.safetensors') && name !== 'golden.safetensors');
+  if (found.length === 1) return found[0];
+  if (found.length > 1) {
+    throw new InvalidInputError(
+      `${dir}: has ${found.length} safetensors files but no ${INDEX} that says which tensor is where.`,
+      `download ${INDEX} as well.`,
+    );
+  }
+  const other = names.find((name) => /\.(bin|pt|pth|gguf)$/.test(name));
+  throw new InvalidInputError(
+    `${dir}: has no ${SINGLE} and no ${INDEX}${other ? `; ${other} is of another format` : ''}.`,
+    other ? 'download the safetensors files of this model, or save it with save_pretrained.' : 'download the weights.',
+  );
+}
+
+/** Every name of the index must be in its file, and every tensor of every file in the index. */
+function openShards(dir: string): Weights {
+  const map = weightMap(readJsonObject(join(dir, INDEX)) as JsonObject);
+  const tensors = new Map<string, TensorRef>();
+  const files: CheckpointFile[] = [];
+  const names = [...new Set(Object.values(map))].sort();
+  names.forEach(checkFileName);
+  for (const name of names) {
+    if (!existsSync(join(dir, name))) {
+      throw new InvalidInputError(`${dir}: shard ${name} is missing; ${INDEX} names it.`, 'download this shard.');
+    }
+    const shard = readSafetensorsHeader(join(dir, name));
+    files.push({ name, size: shard.size, headerSha256: shard.headerSha256 });
+    for (const [key, ref] of shard.tensors) {
+      if (map[key] !== name) {
+        const elsewhere = map[key] === undefined ? 'does not name it' : `says that it is in ${map[key]}`;
+        throw new InvalidInputError(
+          `${name}: holds tensor ${JSON.stringify(key)}, but ${INDEX} ${elsewhere}.`,
+          'download the index and all shards of one version.',
+        );
+      }
+      tensors.set(key, ref);
+    }
+  }
+  for (const [key, name] of Object.entries(map)) {
+    if (!tensors.has(key)) {
+      throw new InvalidInputError(
+        `${INDEX}: tensor ${JSON.stringify(key)} is not in ${name}, where the index has it.`,
+        'download the index and all shards of one version.',
+      );
+    }
+  }
+  return { tensors, files };
+}
+
+/** A shard is a file of the checkpoint's own directory, whatever an untrusted index says. */
+function checkFileName(name: string): void {
+  if (name !== basename(name) || name.includes('\\') || name.includes('\0') || name === '..' || name === '.') {
+    throw new InvalidInputError(
+      `${INDEX}: the file name ${JSON.stringify(name)} leaves the checkpoint's directory.`,
+      'use checkpoints only from sources that you trust.',
+    );
+  }
+}
+
+function weightMap(index: JsonObject): Record<string, string> {
+  const map = index.weight_map;
+  if (
+    typeof map !== 'object' ||
+    map === null ||
+    Array.isArray(map) ||
+    Object.values(map).some((each) => typeof each !== 'string')
+  ) {
+    throw new InvalidInputError(
+      `${INDEX}: "weight_map" must map tensor names to file names.`,
+      'download the index again.',
+    );
+  }
+  return map as Record<string, string>;
+}

@@ -1,0 +1,78 @@
+import type { Checkpoint, ConvertOptions, DecoderConfig, Json, JsonObject, PlannedGraph } from '../core/types.js';
+
+/** Search settings of onnxruntime-genai with its defaults (src/config.h), in its order. */
+function searchSettings(generation: JsonObject, maxLength: number): JsonObject {
+  const keep = (key: string, fallback: Json): Json => generation[key] ?? fallback;
+  return {
+    diversity_penalty: keep('diversity_penalty', 0),
+    do_sample: keep('do_sample', false),
+    early_stopping: true,
+    length_penalty: keep('length_penalty', 1),
+    max_length: maxLength,
+    min_length: keep('min_length', 0),
+    no_repeat_ngram_size: keep('no_repeat_ngram_size', 0),
+    num_beams: keep('num_beams', 1),
+    num_return_sequences: keep('num_return_sequences', 1),
+    past_present_share_buffer: false,
+    repetition_penalty: keep('repetition_penalty', 1),
+    temperature: keep('temperature', 1),
+    top_k: keep('top_k', 50),
+    top_p: keep('top_p', 1),
+  };
+}
+
+/** Token ids of a checkpoint: generation_config.json goes before config.json; a list of eos ids stays a list. */
+export function tokenIds(checkpoint: Pick<Checkpoint, 'config' | 'generationConfig'>): JsonObject {
+  const id = (key: string): Json => checkpoint.generationConfig[key] ?? checkpoint.config[key] ?? null;
+  const eos = id('eos_token_id');
+  return {
+    bos_token_id: id('bos_token_id'),
+    eos_token_id: eos,
+    pad_token_id: id('pad_token_id') ?? (Array.isArray(eos) ? eos[0] : eos),
+  };
+}
+
+/** genai_config.json of a package with one decoder graph, as onnxruntime-genai's builder writes it (builders/base.py). */
+export function genaiConfig(
+  checkpoint: Checkpoint,
+  config: DecoderConfig,
+  options: ConvertOptions,
+  graphs: PlannedGraph[],
+): string {
+  const { graph } = graphs[0];
+  const named = (names: { name: string }[], name: string) => names.some((each) => each.name === name);
+  const cache = graph.inputs.find((each) => each.name.startsWith('past_key_values.'));
+  const values = named(graph.inputs, 'past_key_values.0.value');
+  const ids = Object.fromEntries(Object.entries(tokenIds(checkpoint)).filter(([, value]) => value !== null));
+  const content: JsonObject = {
+    model: {
+      ...ids,
+      context_length: options.contextLength,
+      decoder: {
+        session_options: { log_id: 'onnxruntime-genai', provider_options: [] },
+        filename: graphs[0].file,
+        head_size: (cache?.shape[3] as number | undefined) ?? config.head_dim,
+        hidden_size: config.hidden_size,
+        inputs: {
+          input_ids: 'input_ids',
+          attention_mask: 'attention_mask',
+          ...(named(graph.inputs, 'position_ids') ? { position_ids: 'position_ids' } : {}),
+          past_key_names: 'past_key_values.%d.key',
+          ...(values ? { past_value_names: 'past_key_values.%d.value' } : {}),
+        },
+        outputs: {
+          logits: 'logits',
+          present_key_names: 'present.%d.key',
+          ...(values ? { present_value_names: 'present.%d.value' } : {}),
+        },
+        num_attention_heads: config.num_attention_heads,
+        num_hidden_layers: config.num_hidden_layers,
+        num_key_value_heads: (cache?.shape[1] as number | undefined) ?? config.num_key_value_heads,
+      },
+      type: config.model_type,
+      vocab_size: config.vocab_size,
+    },
+    search: searchSettings(checkpoint.generationConfig, options.contextLength),
+  };
+  return `${JSON.stringify(content, null, 2)}\n`;
+}

@@ -1,0 +1,90 @@
+import type { FileRange, JsonObject, Plan, QuantizationArgs, Weight, WeightSource } from '../core/types.js';
+import { checkpointSource } from '../core/weight-source.js';
+import { operatorCounts } from '../graph/print.js';
+
+/** Name of the manifest in every package. */
+export const MANIFEST = 'halfbyte.json';
+
+/** Digest of a run of bytes of a package file. */
+export interface ChunkDigest {
+  offset: number;
+  nbytes: number;
+  digest: string;
+}
+
+/** A weight of the package: what it is made of, its scheme, and where each part's bytes are. */
+export interface ManifestTensor {
+  shape: number[];
+  role: Weight['role'];
+  scheme: QuantizationArgs;
+  source: WeightSource;
+  parts: Record<string, FileRange>;
+}
+
+/** halfbyte.json. Nothing in it depends on time, machine, path, workers or memory. */
+export interface Manifest {
+  format_version: 1;
+  tool: { name: 'halfbyte'; version: string };
+  options: Plan['options'];
+  checkpoint: {
+    config: JsonObject;
+    files: { name: string; size: number; header_sha256: string; sha256?: string }[];
+  };
+  totals: Plan['totals'];
+  graphs: { file: string; operators: Record<string, number> }[];
+  /** By graph file, then by the weight's name in that graph. */
+  tensors: Record<string, Record<string, ManifestTensor>>;
+  digest_algorithm: string;
+  files: { name: string; size: number; sha256?: string; chunks: ChunkDigest[] }[];
+}
+
+/** The weights of each graph with their place, from the plan alone. */
+export function manifestTensors(plan: Pick<Plan, 'graphs'>): Manifest['tensors'] {
+  const tensors: Manifest['tensors'] = {};
+  for (const { file, graph, external } of plan.graphs) {
+    const entries: Record<string, ManifestTensor> = {};
+    for (const { name, content } of graph.initializers) {
+      if ('values' in content) continue;
+      const weight = graph.weights[content.weight];
+      entries[content.weight] ??= {
+        shape: weight.shape,
+        role: weight.role,
+        scheme: weight.scheme as QuantizationArgs,
+        source: checkpointSource(weight, graph.weights),
+        parts: {},
+      };
+      entries[content.weight].parts[content.part] = external[name];
+    }
+    tensors[file] = entries;
+  }
+  return tensors;
+}
+
+/** The manifest of a finished package. `files` are its files with their digests, in the order of their names. */
+export function manifest(
+  plan: Plan,
+  version: string,
+  digestAlgorithm: string,
+  files: Manifest['files'],
+  inputSha256?: ReadonlyMap<string, string>,
+): Manifest {
+  return {
+    format_version: 1,
+    tool: { name: 'halfbyte', version },
+    options: plan.options,
+    checkpoint: {
+      config: plan.checkpoint.config,
+      files: plan.checkpoint.files.map(({ name, size, headerSha256 }) => ({
+        name,
+        size,
+        header_sha256: headerSha256,
+        ...(inputSha256?.has(name) ? { sha256: inputSha256.get(name) } : {}),
+      })),
+    },
+    totals: plan.totals,
+    graphs: plan.graphs.map(({ file, graph }) => ({ file, operators: operatorCounts(graph) })),
+    tensors: manifestTensors(plan),
+    digest_algorithm: digestAlgorithm,
+    files: [...files].sort((a, b) => (a.name < b.name ? -1 : 1)),
+  };
+}

@@ -1,0 +1,67 @@
+import { readdirSync } from 'node:fs';
+import { nearest } from './core/nearest.js';
+import type { Architecture, Layout, Metric, Scheme, Target } from './core/types.js';
+
+/** What a file in each registry folder exports as its default. */
+export interface Entries {
+  architectures: Architecture;
+  schemes: Scheme;
+  layouts: Layout;
+  targets: Target;
+  metrics: Metric;
+}
+export type RegistryFolder = keyof Entries;
+
+export const REGISTRY_FOLDERS: readonly RegistryFolder[] = [
+  'architectures',
+  'schemes',
+  'layouts',
+  'targets',
+  'metrics',
+];
+
+// .ts where tsx runs the sources, .js in the build.
+const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
+const listings = new Map<RegistryFolder, readonly string[]>();
+
+/** The ids of a registry folder, sorted: the names of its files. Subfolders hold what entries share. */
+export function ids(folder: RegistryFolder): readonly string[] {
+  let listing = listings.get(folder);
+  if (!listing) {
+    listing = list(new URL(`./${folder}/`, import.meta.url));
+    listings.set(folder, listing);
+  }
+  return listing;
+}
+
+/**
+ * The entry with this id, undefined where the folder has none. `id` may come from an untrusted file: only a name that
+ * the folder's own listing holds becomes part of a path.
+ */
+export async function find<F extends RegistryFolder>(folder: F, id: string): Promise<Entries[F] | undefined> {
+  const known = ids(folder).find((each) => each === id);
+  if (known === undefined) return undefined;
+  const module = await import(new URL(`./${folder}/${known}${extension}`, import.meta.url).href);
+  return module.default;
+}
+
+/** Text for the error about an id that `find` does not know: what was found, what there is, what was probably meant. */
+export function unknownId(folder: RegistryFolder, id: string): string {
+  const known = ids(folder);
+  const guess = nearest(id, known);
+  const shown = JSON.stringify(id.length > 60 ? `${id.slice(0, 60)}...` : id);
+  const meant = guess === undefined ? '' : ` Did you mean "${guess}"?`;
+  return `unknown ${folder.slice(0, -1)} ${shown}; known are ${known.join(', ') || 'none'}.${meant}`;
+}
+
+function list(folder: URL): string[] {
+  const isEntry = (name: string) => name.endsWith(extension) && !name.endsWith('.d.ts');
+  try {
+    const files = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isFile() && isEntry(entry.name));
+    return files.map((entry) => entry.name.slice(0, -extension.length)).sort();
+  } catch (error) {
+    // A folder without entries is in no clone and no build.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}

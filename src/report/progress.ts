@@ -1,0 +1,114 @@
+import { createRequire } from 'node:module';
+import type { ProgressListener } from '../core/types.js';
+import { formatBytes } from './bytes.js';
+import { printable } from './printable.js';
+
+/** Shows the progress of one piece of work. `stop` leaves the terminal on a new line and may be called twice. */
+export interface ProgressDisplay {
+  listener: ProgressListener;
+  stop(): void;
+}
+
+type Step = Parameters<ProgressListener>[0];
+
+export interface ProgressOptions {
+  stream?: NodeJS.WriteStream;
+  /** Milliseconds; for tests. */
+  now?: () => number;
+  /** Milliseconds between the lines that replace the bar where the stream is not a terminal. */
+  interval?: number;
+}
+
+/** A bar on a terminal, otherwise a line every few seconds; both tell bytes, speed, time left and the current label. */
+export function showProgress(title: string, options: ProgressOptions = {}): ProgressDisplay {
+  const { stream = process.stderr, now = () => performance.now(), interval = 3000 } = options;
+  return stream.isTTY ? showBar(title, stream, now) : showLines(title, stream, now, interval);
+}
+
+function showLines(title: string, stream: NodeJS.WriteStream, now: () => number, interval: number): ProgressDisplay {
+  const speed = new Speed(now);
+  let lastLine = now();
+  return {
+    listener(step) {
+      speed.update(step);
+      if (now() - lastLine < interval) return;
+      lastLine = now();
+      const percent = Math.floor(fraction(step) * 100);
+      stream.write(`${title}: ${step.stage} ${percent}%, ${describe(step, speed)}\n`);
+    },
+    stop() {},
+  };
+}
+
+function showBar(title: string, stream: NodeJS.WriteStream, now: () => number): ProgressDisplay {
+  // Loaded when there is something to show: no command should start slower for it.
+  const { SingleBar } = createRequire(import.meta.url)('cli-progress') as typeof import('cli-progress');
+  const speed = new Speed(now);
+  let bar: InstanceType<typeof SingleBar> | undefined;
+  let current: Step | undefined;
+  const render = () => {
+    if (!current) return '';
+    const filled = Math.round(fraction(current) * 24);
+    const blocks = '='.repeat(filled) + '-'.repeat(24 - filled);
+    const text = `${title} [${blocks}] ${Math.floor(fraction(current) * 100)}%  ${describe(current, speed)}`;
+    return text.slice(0, (stream.columns || 80) - 1);
+  };
+  const stop = () => {
+    bar?.stop();
+    bar = undefined;
+  };
+  return {
+    listener(step) {
+      if (current && current.stage !== step.stage) stop();
+      current = step;
+      speed.update(step);
+      if (!bar) {
+        bar = new SingleBar({ stream, format: render, hideCursor: true, fps: 8, clearOnComplete: false });
+        bar.start(step.totalBytes, step.doneBytes);
+      }
+      bar.update(step.doneBytes);
+    },
+    stop,
+  };
+}
+
+function describe(step: Step, speed: Speed): string {
+  const sizes = `${formatBytes(step.doneBytes)} of ${formatBytes(step.totalBytes)}`;
+  const rate = speed.bytesPerSecond;
+  const label = printable(step.label).replace(/\s+/g, ' ');
+  if (rate <= 0) return `${sizes}  ${label}`;
+  const left = formatSeconds((step.totalBytes - step.doneBytes) / rate);
+  return `${sizes}, ${(rate / 1e6).toFixed(0)} MB/s, ${left} left  ${label}`;
+}
+
+function fraction({ doneBytes, totalBytes }: Step): number {
+  return totalBytes > 0 ? Math.min(1, doneBytes / totalBytes) : 1;
+}
+
+function formatSeconds(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} min ${whole % 60} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** Mean speed of the current stage. The first report counts as its start: a resumed run has bytes done before it. */
+class Speed {
+  #stage: string | undefined;
+  #startedAt = 0;
+  #startBytes = 0;
+  #doneBytes = 0;
+
+  constructor(readonly now: () => number) {}
+
+  update({ stage, doneBytes }: Step): void {
+    if (stage !== this.#stage) [this.#stage, this.#startedAt, this.#startBytes] = [stage, this.now(), doneBytes];
+    this.#doneBytes = doneBytes;
+  }
+
+  get bytesPerSecond(): number {
+    const seconds = (this.now() - this.#startedAt) / 1000;
+    return seconds > 0 ? (this.#doneBytes - this.#startBytes) / seconds : 0;
+  }
+}

@@ -1,0 +1,7 @@
+import { integerScheme, roundToNearestGrid } from './arithmetic/integer_scheme.js';
+
+/**
+ * int4: 4-bit integer codes, one scale (and one zero point) per group of a row; bytes as MatMulNBits, rounding as
+ * ONNX Runtime's own quantizer. See `integerScheme`.
+ */
+export default integerScheme('int4', 4, { rtn: roundToNearestGrid });

@@ -1,0 +1,7 @@
+import { integerScheme, roundToNearestGrid } from './arithmetic/integer_scheme.js';
+
+/**
+ * int8: 8-bit integer codes, one scale (and one zero point) per group of a row; bytes as MatMulNBits, rounding as
+ * ONNX Runtime's own quantizer. See `integerScheme`.
+ */
+export default integerScheme('int8', 8, { rtn: roundToNearestGrid });

@@ -1,0 +1,33 @@
+/** A weight opened for reading: rows of float32 [rows, cols]. */
+export interface OpenRows {
+  readonly rows: number;
+  readonly cols: number;
+  /** Reads that start and end on multiples of it decode nothing twice. */
+  readonly quantum: number;
+  /** Bytes of memory, besides `out`, that a read of `count` rows may take. */
+  scratchBytes(count: number): number;
+  /** Fills `out` [count, cols] with rows [from, from + count). */
+  readFloat32(from: number, count: number, out: Float32Array): void;
+}
+
+/** Float32 bytes that readers hold of a source at a time. */
+const TILE_BYTES = 1 << 20;
+
+/** Rows of this width that make up a tile, a multiple of `quantum`, at least one. */
+export function tileRows(cols: number, quantum = 1): number {
+  return Math.max(1, Math.floor(TILE_BYTES / (4 * Math.max(1, cols) * quantum))) * quantum;
+}
+
+/** A buffer that grows to what is asked of it; each answer overwrites the one before. */
+export class Scratch {
+  #buffer = new ArrayBuffer(0);
+
+  bytes(nbytes: number): Uint8Array {
+    if (this.#buffer.byteLength < nbytes) this.#buffer = new ArrayBuffer(Math.ceil(nbytes / 8) * 8);
+    return new Uint8Array(this.#buffer, 0, nbytes);
+  }
+
+  floats(count: number): Float32Array {
+    return new Float32Array(this.bytes(4 * count).buffer, 0, count);
+  }
+}

@@ -1,0 +1,254 @@
+import { DTYPE_BITS, widen } from '../core/dtype.js';
+import type { RowSource, TensorRef } from '../core/types.js';
+import { find } from '../registry.js';
+import { layoutDecoder, openDecoded, schemeDecoder } from './decoded-rows.js';
+import { InputFiles } from './input-files.js';
+import { type OpenRows, Scratch, tileRows } from './open-rows.js';
+import { fillRotary } from './rotary.js';
+import { forEachBlock, forEachPart } from './stored-rows.js';
+
+export type { OpenRows } from './open-rows.js';
+
+/**
+ * Opens a source for reading as float32 rows, whatever it is made of. Memory stays within a few tiles of 1 MiB and
+ * one row quantum. `close` closes the files that it opened; `files` given by the caller stay the caller's.
+ */
+export async function openRows(source: RowSource, files?: InputFiles): Promise<OpenRows & { close(): void }> {
+  const own = files ? undefined : new InputFiles();
+  const opened = await open(source, files ?? (own as InputFiles));
+  return { ...opened, close: () => own?.close() };
+}
+
+async function open(source: RowSource, files: InputFiles): Promise<OpenRows> {
+  switch (source.kind) {
+    case 'tensor':
+      return openTensor(source, files);
+    case 'packed': {
+      const layout = await find('layouts', source.layout);
+      if (!layout) throw new Error(`layout ${source.layout} is not registered`);
+      return openDecoded(source, layoutDecoder(source, layout), files);
+    }
+    case 'scheme': {
+      const scheme = await find('schemes', source.scheme.scheme);
+      if (!scheme) throw new Error(`scheme ${source.scheme.scheme} is not registered`);
+      return openDecoded(source, schemeDecoder(source, scheme), files);
+    }
+    case 'rowBlocks':
+      return openBlocks(source, await open(source.source, files));
+    case 'concat':
+      return openConcat(source, await openAll(source.sources, files));
+    case 'interleave':
+      return openInterleave(source, await openAll(source.sources, files));
+    case 'permute':
+      return openPermuted(source, await open(source.source, files));
+    case 'transpose':
+      if (source.source.kind === 'tensor' && isByteDtype(source.source.ref)) {
+        return openStoredColumns(source.source.ref, source.rows, source.cols, files);
+      }
+      return openTransposed(source, await open(source.source, files));
+    case 'plus':
+      return openPlus(await open(source.source, files), Math.fround(source.constant));
+    case 'rotary':
+      return {
+        ...sizeOf(source),
+        quantum: 1,
+        scratchBytes: () => 0,
+        readFloat32: (from, count, out) => fillRotary(source.table, from, count, out),
+      };
+  }
+}
+
+type Of<K extends RowSource['kind']> = Extract<RowSource, { kind: K }>;
+
+const sizeOf = ({ rows, cols }: { rows: number; cols: number }) => ({ rows, cols });
+const isByteDtype = (ref: TensorRef) => DTYPE_BITS[ref.dtype] % 8 === 0;
+
+async function openAll(sources: RowSource[], files: InputFiles): Promise<OpenRows[]> {
+  const opened: OpenRows[] = [];
+  for (const each of sources) opened.push(await open(each, files));
+  return opened;
+}
+
+function openTensor(source: Of<'tensor'>, files: InputFiles): OpenRows {
+  const { rows, cols, ref } = source;
+  const rowBytes = rows === 0 ? 0 : ref.nbytes / rows;
+  const tile = tileRows(cols);
+  const stored = new Scratch();
+  const isFloat32 = ref.dtype === 'F32';
+  return {
+    rows,
+    cols,
+    quantum: 1,
+    scratchBytes: (count) => (isFloat32 ? 0 : Math.min(count, tile) * rowBytes),
+    readFloat32(from, count, out) {
+      if (isFloat32) {
+        files.read(
+          ref.file,
+          ref.offset + from * rowBytes,
+          new Uint8Array(out.buffer, out.byteOffset, count * rowBytes),
+        );
+        return;
+      }
+      for (let done = 0; done < count; done += tile) {
+        const taken = Math.min(tile, count - done);
+        const bytes = stored.bytes(taken * rowBytes);
+        files.read(ref.file, ref.offset + (from + done) * rowBytes, bytes);
+        widen(ref.dtype, bytes, out.subarray(done * cols, (done + taken) * cols));
+      }
+    },
+  };
+}
+
+function openBlocks(source: Of<'rowBlocks'>, inner: OpenRows): OpenRows {
+  const { cols } = source;
+  return {
+    ...sizeOf(source),
+    quantum: source.from % inner.quantum === 0 ? inner.quantum : 1,
+    scratchBytes: (count) => inner.scratchBytes(count),
+    readFloat32(from, count, out) {
+      forEachBlock(source, from, count, (first, rows, done) =>
+        inner.readFloat32(first, rows, out.subarray(done * cols, (done + rows) * cols)),
+      );
+    },
+  };
+}
+
+function openConcat(source: Of<'concat'>, parts: OpenRows[]): OpenRows {
+  const { cols } = source;
+  return {
+    ...sizeOf(source),
+    quantum: Math.max(...parts.map((each) => each.quantum)),
+    scratchBytes: (count) => parts.reduce((sum, each) => sum + each.scratchBytes(count), 0),
+    readFloat32(from, count, out) {
+      forEachPart(parts, from, count, (part, first, rows, done) =>
+        part.readFloat32(first, rows, out.subarray(done * cols, (done + rows) * cols)),
+      );
+    },
+  };
+}
+
+function openInterleave(source: Of<'interleave'>, parts: OpenRows[]): OpenRows {
+  const { cols } = source;
+  const turns = parts.length;
+  const innerQuantum = Math.max(...parts.map((each) => each.quantum));
+  const tile = tileRows(cols, innerQuantum);
+  const scratch = new Scratch();
+  return {
+    ...sizeOf(source),
+    quantum: turns * innerQuantum,
+    scratchBytes: (count) => {
+      const rows = Math.min(tile, Math.ceil(count / turns) + 1);
+      return 4 * cols * rows + parts.reduce((sum, each) => sum + each.scratchBytes(rows), 0);
+    },
+    readFloat32(from, count, out) {
+      for (const [turn, part] of parts.entries()) {
+        // Rows first, first + 1, .. of this part stand at turn + turns * row of the whole.
+        const end = Math.ceil((from + count - turn) / turns);
+        for (let first = Math.max(0, Math.ceil((from - turn) / turns)); first < end; ) {
+          const rows = Math.min(tile - (first % innerQuantum), end - first);
+          const values = scratch.floats(rows * cols);
+          part.readFloat32(first, rows, values);
+          for (let row = 0; row < rows; row++) {
+            out.set(values.subarray(row * cols, (row + 1) * cols), (turn + turns * (first + row) - from) * cols);
+          }
+          first += rows;
+        }
+      }
+    },
+  };
+}
+
+/** Rows out of order: neighbours that stay within a small span are read at once, others one by one. */
+function openPermuted(source: Of<'permute'>, inner: OpenRows): OpenRows {
+  const { cols, order } = source;
+  const tile = tileRows(cols, inner.quantum);
+  const scratch = new Scratch();
+  const widestSpan = 2 * tile;
+  return {
+    ...sizeOf(source),
+    quantum: inner.quantum,
+    scratchBytes: () => 4 * cols * Math.min(widestSpan, inner.rows) + inner.scratchBytes(widestSpan),
+    readFloat32(from, count, out) {
+      for (let done = 0; done < count; done += tile) {
+        const wanted = order.slice(from + done, from + Math.min(count, done + tile));
+        const lowest = wanted.reduce((least, row) => Math.min(least, row), Infinity);
+        const span = wanted.reduce((most, row) => Math.max(most, row), 0) + 1 - lowest;
+        if (span <= Math.min(widestSpan, 2 * Math.max(wanted.length, inner.quantum))) {
+          const values = scratch.floats(span * cols);
+          inner.readFloat32(lowest, span, values);
+          for (const [i, row] of wanted.entries()) {
+            out.set(values.subarray((row - lowest) * cols, (row - lowest + 1) * cols), (done + i) * cols);
+          }
+        } else {
+          for (const [i, row] of wanted.entries()) {
+            inner.readFloat32(row, 1, out.subarray((done + i) * cols, (done + i + 1) * cols));
+          }
+        }
+      }
+    },
+  };
+}
+
+function openTransposed(source: Of<'transpose'>, inner: OpenRows): OpenRows {
+  const { cols } = source;
+  const tile = tileRows(inner.cols, inner.quantum);
+  const scratch = new Scratch();
+  return {
+    ...sizeOf(source),
+    quantum: 1,
+    scratchBytes: () => 4 * inner.cols * Math.min(tile, inner.rows) + inner.scratchBytes(tile),
+    readFloat32(from, count, out) {
+      for (let first = 0; first < inner.rows; first += tile) {
+        const rows = Math.min(tile, inner.rows - first);
+        const values = scratch.floats(rows * inner.cols);
+        inner.readFloat32(first, rows, values);
+        for (let column = 0; column < count; column++) {
+          for (let row = 0; row < rows; row++) {
+            out[column * cols + first + row] = values[row * inner.cols + from + column];
+          }
+        }
+      }
+    },
+  };
+}
+
+/** The transpose of a stored tensor: from each of its rows only the columns asked for are read. */
+function openStoredColumns(ref: TensorRef, rows: number, cols: number, files: InputFiles): OpenRows {
+  const itemBytes = DTYPE_BITS[ref.dtype] / 8;
+  const stored = new Scratch();
+  const floats = new Scratch();
+  const tileOf = (count: number) => Math.min(tileRows(count), Math.max(1, cols));
+  return {
+    rows,
+    cols,
+    quantum: 1,
+    scratchBytes: (count) => tileOf(count) * count * (itemBytes + 4),
+    readFloat32(from, count, out) {
+      const tile = tileOf(count);
+      for (let first = 0; first < cols; first += tile) {
+        const taken = Math.min(tile, cols - first);
+        const bytes = stored.bytes(taken * count * itemBytes);
+        for (let row = 0; row < taken; row++) {
+          const at = row * count * itemBytes;
+          const offset = ref.offset + ((first + row) * rows + from) * itemBytes;
+          files.read(ref.file, offset, bytes.subarray(at, at + count * itemBytes));
+        }
+        const values = floats.floats(taken * count);
+        widen(ref.dtype, bytes, values);
+        for (let column = 0; column < count; column++) {
+          for (let row = 0; row < taken; row++) out[column * cols + first + row] = values[row * count + column];
+        }
+      }
+    },
+  };
+}
+
+function openPlus(inner: OpenRows, constant: number): OpenRows {
+  return {
+    ...inner,
+    readFloat32(from, count, out) {
+      inner.readFloat32(from, count, out);
+      for (let i = 0; i < count * inner.cols; i++) out[i] += constant;
+    },
+  };
+}

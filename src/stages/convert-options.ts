@@ -1,0 +1,113 @@
+import { UsageError } from '../core/errors.js';
+import type {
+  ConvertOptions,
+  DecoderConfig,
+  QuantizationAlgorithm,
+  QuantizationArgs,
+  Scheme,
+  Target,
+} from '../core/types.js';
+import { find, unknownId } from '../registry.js';
+
+/** What the command line says about a conversion; undefined takes the target's default, then the general one. */
+export interface ConvertRequest {
+  target?: string;
+  weights?: string;
+  embeddings?: string;
+  lmHead?: string;
+  groupSize?: string;
+  asymmetric?: boolean;
+  scales?: 'f32' | 'f16';
+  algorithm?: QuantizationAlgorithm;
+  accuracyLevel?: number;
+  contextLength?: number;
+  prefill?: number;
+  activations?: ConvertOptions['activations'];
+  attention?: ConvertOptions['attention'];
+  mla?: ConvertOptions['mla'];
+  experts?: ConvertOptions['experts'];
+  only?: string[];
+  skip?: string[];
+  override?: string[];
+}
+
+const GENERAL = { weights: 'int4', groupSize: '32', accuracyLevel: 4, prefill: 64 };
+
+function groupSize(text: string): Pick<QuantizationArgs, 'strategy' | 'group_size'> {
+  if (text === 'channel') return { strategy: 'channel' };
+  const size = Number(text);
+  if (!Number.isSafeInteger(size) || size < 1) {
+    throw new UsageError(`--group-size ${text}: needed is a number of columns or "channel".`, '--group-size 32.');
+  }
+  return { strategy: 'group', group_size: size };
+}
+
+/** A scheme named on the command line, with the settings that go with it. Float schemes have none. */
+async function schemeArgs(flag: string, id: string, request: ConvertRequest, group: string): Promise<QuantizationArgs> {
+  const scheme: Scheme | undefined = await find('schemes', id);
+  if (!scheme) throw new UsageError(`--${flag} ${id}: ${unknownId('schemes', id)}`, `--${flag} int4.`);
+  if (scheme.type === 'float') return scheme.defaults;
+  const args: QuantizationArgs = {
+    ...scheme.defaults,
+    ...groupSize(group),
+    symmetric: !request.asymmetric,
+    scale_dtype: request.scales === 'f16' ? 'F16' : 'F32',
+    algorithm: request.algorithm ?? scheme.defaults.algorithm,
+  };
+  if (args.strategy === 'channel') delete args.group_size;
+  scheme.check(args);
+  return args;
+}
+
+/** `pattern=scheme` of `--override`. */
+function splitOverride(text: string): { pattern: string; id: string } {
+  const at = text.lastIndexOf('=');
+  if (at < 1 || at === text.length - 1) {
+    throw new UsageError(
+      `--override ${text}: needed is <glob>=<scheme>.`,
+      `--override 'model.layers.*.mlp.down_proj.weight=int8'.`,
+    );
+  }
+  return { pattern: text.slice(0, at), id: text.slice(at + 1) };
+}
+
+/** Completes what the command line says with the defaults of target and model. Throws UsageError. */
+export async function convertOptions(
+  request: ConvertRequest,
+  target: Target,
+  config: DecoderConfig,
+): Promise<ConvertOptions> {
+  const preset = target.defaults;
+  const group = request.groupSize ?? (preset.weights?.strategy === 'channel' ? 'channel' : GENERAL.groupSize);
+  const scheme = (flag: string, id: string) => schemeArgs(flag, id, request, group);
+  const weights = request.weights ?? preset.weights?.scheme ?? GENERAL.weights;
+  const options: ConvertOptions = {
+    target: request.target ?? 'cpu',
+    weights: await scheme('weights', weights),
+    embeddings: await endScheme('embeddings', request.embeddings, preset.embeddings),
+    lmHead: await endScheme('lm-head', request.lmHead, preset.lmHead),
+    only: request.only ?? [],
+    skip: request.skip ?? [],
+    overrides: await Promise.all(
+      (request.override ?? []).map(splitOverride).map(async ({ pattern, id }) => ({
+        pattern,
+        scheme: await scheme('override', id),
+      })),
+    ),
+    accuracyLevel: request.accuracyLevel ?? GENERAL.accuracyLevel,
+    contextLength: request.contextLength ?? preset.contextLength ?? config.max_position_embeddings,
+    prefill: request.prefill ?? preset.prefill ?? GENERAL.prefill,
+    activations: request.activations ?? preset.activations ?? 'f32',
+    attention: request.attention ?? preset.attention ?? 'gqa',
+    mla: request.mla ?? preset.mla ?? 'latent',
+    experts: request.experts ?? preset.experts ?? 'qmoe',
+  };
+  target.check(options);
+  return options;
+
+  /** An end of the model: as named, else as the target has it, else like every other matrix. */
+  async function endScheme(flag: string, id: string | undefined, fallback: QuantizationArgs | undefined) {
+    if (id !== undefined) return schemeArgs(flag, id, request, fallback?.group_size?.toString() ?? group);
+    return fallback ?? scheme('weights', weights);
+  }
+}

@@ -1,0 +1,118 @@
+import type { Plan, ProgressListener, QuantizationArgs, ValueInfo } from '../core/types.js';
+import { openCheckpoint } from '../formats/checkpoint.js';
+import { operatorCounts } from '../graph/print.js';
+import type { ConvertRequest } from './convert-options.js';
+import { plan } from './plan.js';
+import { type WriteSettings, writePackage } from './write.js';
+
+/** A plan as people and CI read it. Sizes in bytes. */
+export interface PlanSummary {
+  graphs: { file: string; inputs: string[]; outputs: string[]; operators: Record<string, number> }[];
+  tensors: { name: string; shape: number[]; scheme: string; nbytes: number }[];
+  files: { name: string; nbytes: number }[];
+  copies: string[];
+  totals: Plan['totals'];
+}
+
+export interface ConvertResult {
+  /** The package's directory; null for a dry run and for a shard, which `merge` makes a package of. */
+  package: string | null;
+  /** The part of the work that this run did, as `1/4`; null for all of it. */
+  shard: string | null;
+  plan: PlanSummary;
+  /** Bytes of the finished package, data and graphs; null for a dry run. */
+  packageBytes: number | null;
+  seconds: number | null;
+}
+
+export interface ConvertSettings extends WriteSettings {
+  output: string;
+  dryRun: boolean;
+}
+
+const signature = (value: ValueInfo): string => `${value.name}: ${value.dtype} [${value.shape.join(', ')}]`;
+
+/** A scheme in a few words. */
+export function schemeText({ scheme, group_size, strategy, symmetric, scale_dtype }: QuantizationArgs): string {
+  if (scheme !== 'int4' && scheme !== 'int8') return scheme;
+  const group = strategy === 'group' ? `group ${group_size}` : strategy;
+  return `${scheme} ${group}${symmetric ? '' : ' asymmetric'}${scale_dtype === 'F32' ? '' : ` ${scale_dtype} scales`}`;
+}
+
+/** What a plan will write, without weights read. */
+export function summarize(planned: Plan): PlanSummary {
+  return {
+    graphs: planned.graphs.map(({ file, graph }) => ({
+      file,
+      inputs: graph.inputs.map(signature),
+      outputs: graph.outputs.map(signature),
+      operators: operatorCounts(graph),
+    })),
+    tensors: planned.jobs.map((job) => ({
+      name: job.name,
+      shape: [job.source.rows, job.source.cols],
+      scheme: schemeText(job.scheme),
+      nbytes: Object.values(job.outputs).reduce((sum, part) => sum + part.nbytes, 0),
+    })),
+    files: planned.files,
+    copies: planned.copies,
+    totals: planned.totals,
+  };
+}
+
+/** Checkpoint directory -> package directory: open, plan and, unless it is a dry run, write. */
+export async function convert(
+  checkpointDir: string,
+  request: ConvertRequest,
+  settings: ConvertSettings,
+  onProgress: ProgressListener,
+  signal: AbortSignal,
+  onNote?: (text: string) => void,
+): Promise<ConvertResult> {
+  const planned = await plan(openCheckpoint(checkpointDir), request);
+  const summary = summarize(planned);
+  if (settings.dryRun) return { package: null, shard: null, plan: summary, packageBytes: null, seconds: null };
+  const started = performance.now();
+  const { complete, packageBytes } = await writePackage(planned, settings.output, settings, onProgress, signal, onNote);
+  return {
+    package: complete ? settings.output : null,
+    shard: settings.shard ?? null,
+    plan: summary,
+    packageBytes,
+    seconds: (performance.now() - started) / 1000,
+  };
+}
+
+const MEGA = 1e6;
+const size = (bytes: number) => (bytes < MEGA ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / MEGA).toFixed(1)} MB`);
+const million = (count: number) =>
+  count < 1e9 ? `${(count / MEGA).toFixed(2)} million` : `${(count / 1e9).toFixed(2)} billion`;
+
+/** A result as text for a terminal: the whole plan of a dry run, a few lines of a finished package. */
+export function describeConvert(result: ConvertResult): string {
+  const { totals, graphs, tensors, files, copies } = result.plan;
+  const weights = `${million(totals.parameters)} parameters, ${size(totals.sourceBytes)} -> ${size(totals.weightBytes)}, ${totals.bitsPerWeight.toFixed(2)} bits per weight`;
+  if (result.shard !== null) {
+    return `shard ${result.shard} is written; when every shard is, "halfbyte merge" makes the package`;
+  }
+  if (result.package !== null) {
+    return `${result.package}: ${weights}; package ${size(result.packageBytes ?? 0)}, ${result.seconds?.toFixed(1)} s`;
+  }
+  const lines: string[] = [];
+  for (const graph of graphs) {
+    lines.push(graph.file);
+    for (const input of graph.inputs) lines.push(`  in   ${input}`);
+    for (const output of graph.outputs) lines.push(`  out  ${output}`);
+    const counts = Object.entries(graph.operators).map(([op, count]) => `${op} ${count}`);
+    lines.push(`  ops  ${counts.join(', ')}`);
+  }
+  const nameWidth = Math.max(...tensors.map((each) => each.name.length));
+  const schemeWidth = Math.max(...tensors.map((each) => each.scheme.length));
+  lines.push('', 'tensors');
+  for (const { name, shape, scheme, nbytes } of tensors) {
+    lines.push(`  ${name.padEnd(nameWidth)}  ${scheme.padEnd(schemeWidth)}  [${shape.join(', ')}]  ${size(nbytes)}`);
+  }
+  lines.push('', 'files', ...files.map(({ name, nbytes }) => `  ${name}  ${size(nbytes)}`));
+  lines.push(...copies.map((name) => `  ${name}  copied`), '', weights);
+  return lines.join('\n');
+}

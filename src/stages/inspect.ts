@@ -1,0 +1,168 @@
+import { unknownKeys } from '../blocks/config.js';
+import { InvalidInputError } from '../core/errors.js';
+import type { ConvertOptions, Dtype } from '../core/types.js';
+import { openCheckpoint } from '../formats/checkpoint.js';
+import { MANIFEST, type Manifest } from '../formats/manifest.js';
+import { isPackage, openPackage } from '../formats/package-reader.js';
+import { schemeText } from './convert.js';
+import { coverageOf, layoutOf, logicalTensors } from './coverage.js';
+import { drawGraphs, openModel } from './model.js';
+
+export interface CheckpointInspection {
+  kind: 'checkpoint';
+  dir: string;
+  model_type: string;
+  layout: string;
+  parameters: number;
+  bytes: number;
+  dtypes: Partial<Record<Dtype, { tensors: number; bytes: number }>>;
+  tensors: { name: string; dtype: Dtype; shape: number[] }[];
+  /** null where the family is not supported; `problem` says why. */
+  coverage: { used: number; missing: string[]; unused: string[] } | null;
+  problem: string | null;
+  unknownConfigKeys: string[];
+}
+
+export interface PackageInspection {
+  kind: 'package';
+  dir: string;
+  tool: string;
+  options: ConvertOptions;
+  graphs: { file: string; operators: Record<string, number> }[];
+  schemes: Record<string, { weights: number; bytes: number }>;
+  files: { name: string; size: number }[];
+  totals: { parameters: number; weightBytes: number; bitsPerWeight: number };
+}
+
+export type Inspection = CheckpointInspection | PackageInspection;
+
+const product = (shape: number[]) => shape.reduce((all, each) => all * each, 1);
+
+async function inspectCheckpoint(dir: string): Promise<CheckpointInspection> {
+  const checkpoint = openCheckpoint(dir);
+  const dtypes: CheckpointInspection['dtypes'] = {};
+  for (const { dtype, nbytes } of checkpoint.tensors.values()) {
+    dtypes[dtype] ??= { tensors: 0, bytes: 0 };
+    const entry = dtypes[dtype];
+    entry.tensors += 1;
+    entry.bytes += nbytes;
+  }
+  const { id: layout } = await layoutOf(checkpoint);
+  const logical = await logicalTensors(checkpoint);
+  const base = {
+    kind: 'checkpoint' as const,
+    dir,
+    model_type: String(checkpoint.config.model_type ?? ''),
+    layout,
+    parameters: [...logical.values()].reduce((sum, each) => sum + product(each.shape), 0),
+    bytes: [...checkpoint.tensors.values()].reduce((sum, each) => sum + each.nbytes, 0),
+    dtypes,
+    tensors: [...checkpoint.tensors.values()].map(({ name, dtype, shape }) => ({ name, dtype, shape })),
+  };
+  try {
+    const model = await openModel(checkpoint);
+    const graphs = Object.values(drawGraphs(model, model.config.max_position_embeddings));
+    const { used, missing, unused } = coverageOf(model, graphs, logical);
+    return {
+      ...base,
+      coverage: { used: used.length, missing, unused },
+      problem: null,
+      unknownConfigKeys: unknownKeys(checkpoint.config, model.architecture.keys),
+    };
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error;
+    return { ...base, coverage: null, problem: error.message, unknownConfigKeys: [] };
+  }
+}
+
+function inspectPackage(dir: string): PackageInspection {
+  const manifest = openPackage(dir).manifest as unknown as Manifest | null;
+  if (!manifest) {
+    throw new InvalidInputError(
+      `${dir}: this package has no ${MANIFEST}; another tool made it.`,
+      'give a package that halfbyte convert wrote.',
+    );
+  }
+  const schemes: PackageInspection['schemes'] = {};
+  for (const { scheme, parts } of Object.values(manifest.tensors).flatMap((each) => Object.values(each))) {
+    const name = schemeText(scheme);
+    schemes[name] ??= { weights: 0, bytes: 0 };
+    const entry = schemes[name];
+    entry.weights += 1;
+    entry.bytes += Object.values(parts).reduce((sum, part) => sum + part.nbytes, 0);
+  }
+  return {
+    kind: 'package',
+    dir,
+    tool: `${manifest.tool.name} ${manifest.tool.version}`,
+    options: manifest.options,
+    graphs: manifest.graphs,
+    schemes,
+    files: manifest.files.map(({ name, size }) => ({ name, size })),
+    totals: manifest.totals,
+  };
+}
+
+/** Says what a checkpoint or a package holds, from headers and manifest alone. */
+export async function inspect(dir: string): Promise<Inspection> {
+  return isPackage(dir) ? inspectPackage(dir) : inspectCheckpoint(dir);
+}
+
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
+
+function table(rows: string[][]): string[] {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  return rows.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column])).join('  ')}`.trimEnd());
+}
+
+/** An inspection as text for a terminal. */
+export function describeInspection(found: Inspection): string {
+  const lines: string[] = [];
+  if (found.kind === 'checkpoint') {
+    const { coverage } = found;
+    lines.push(`${found.dir}: ${found.model_type}, layout ${found.layout}`);
+    lines.push(`${(found.parameters / 1e6).toFixed(2)} million parameters, ${megabytes(found.bytes)}`);
+    lines.push(
+      ...Object.entries(found.dtypes).map(
+        ([dtype, each]) => `  ${dtype}: ${each.tensors} tensors, ${megabytes(each.bytes)}`,
+      ),
+    );
+    if (coverage) {
+      lines.push(
+        `weights: ${coverage.used} used, ${coverage.missing.length} missing, ${coverage.unused.length} unused`,
+      );
+      lines.push(
+        ...coverage.missing.map((name) => `  missing ${name}`),
+        ...coverage.unused.map((name) => `  unused ${name}`),
+      );
+    } else {
+      lines.push(`cannot be converted: ${found.problem}`);
+    }
+    if (found.unknownConfigKeys.length > 0) lines.push(`config keys not read: ${found.unknownConfigKeys.join(', ')}`);
+    lines.push(
+      'tensors',
+      ...table(found.tensors.map(({ name, dtype, shape }) => [name, dtype, `[${shape.join(', ')}]`])),
+    );
+    return lines.join('\n');
+  }
+  lines.push(`${found.dir}: package of ${found.tool}, target ${found.options.target}`);
+  lines.push(
+    `${(found.totals.parameters / 1e6).toFixed(2)} million parameters, ${megabytes(found.totals.weightBytes)}, ` +
+      `${found.totals.bitsPerWeight.toFixed(2)} bits per weight`,
+  );
+  for (const { file, operators } of found.graphs) {
+    lines.push(
+      `${file}: ${Object.entries(operators)
+        .map(([op, count]) => `${op} ${count}`)
+        .join(', ')}`,
+    );
+  }
+  lines.push(
+    'schemes',
+    ...table(
+      Object.entries(found.schemes).map(([name, each]) => [name, `${each.weights} weights`, megabytes(each.bytes)]),
+    ),
+  );
+  lines.push('files', ...table(found.files.map(({ name, size }) => [name, megabytes(size)])));
+  return lines.join('\n');
+}

@@ -1,0 +1,175 @@
+import { InvalidInputError, UsageError } from '../core/errors.js';
+import type {
+  Checkpoint,
+  FileRange,
+  Graph,
+  Job,
+  LogicalTensor,
+  Plan,
+  PlannedFile,
+  PlannedGraph,
+  QuantizationArgs,
+  RowSource,
+  Scheme,
+  Target,
+  Weight,
+} from '../core/types.js';
+import { checkpointSource } from '../core/weight-source.js';
+import { storedBytes } from '../engine/units.js';
+import { genaiConfig } from '../formats/genai-config.js';
+import { find, unknownId } from '../registry.js';
+import { resolveSource } from '../sources/resolve.js';
+import { type ConvertRequest, convertOptions } from './convert-options.js';
+import { checkCoverage, logicalTensors } from './coverage.js';
+import { drawGraphs, openModel } from './model.js';
+
+/** Weights at least this large start on a border at which every system can map files (Windows: 64 KiB). */
+const MAPPED_SIZE = 1 << 20;
+const MAPPED_ALIGNMENT = 1 << 16;
+const SMALL_ALIGNMENT = 64;
+
+const alignedTo = (offset: number, nbytes: number) => {
+  const alignment = nbytes >= MAPPED_SIZE ? MAPPED_ALIGNMENT : SMALL_ALIGNMENT;
+  return Math.ceil(offset / alignment) * alignment;
+};
+
+/** The size a weight has in the checkpoint must be the one that the architecture draws. */
+function checkShape(weight: Weight, source: RowSource, logical: Map<string, LogicalTensor>): void {
+  const named = typeof weight.source === 'string' ? logical.get(weight.source) : undefined;
+  const fits = named
+    ? named.shape.join() === weight.shape.join()
+    : source.rows * source.cols === weight.shape.reduce((product, each) => product * each, 1);
+  if (fits) return;
+  const found = named ? named.shape.join(', ') : `${source.rows}, ${source.cols}`;
+  throw new InvalidInputError(
+    `tensor "${weight.name}" has shape [${found}]; config.json asks for [${weight.shape.join(', ')}].`,
+    'check that config.json and the weights belong to the same model.',
+  );
+}
+
+/** One weight with one scheme: what it is made of and how large each part is. */
+interface PlannedWeight {
+  weight: Weight & { scheme: QuantizationArgs };
+  source: RowSource;
+  rows: number;
+  cols: number;
+  scheme: Scheme;
+}
+
+const productOf = (shape: number[]) => shape.reduce((product, each) => product * each, 1);
+
+/** Rows and columns of a weight: its last axis is the input dimension; a vector is one row. */
+function matrixOf(shape: number[]): { rows: number; cols: number } {
+  const cols = shape.length === 0 ? 1 : shape[shape.length - 1];
+  return { rows: cols === 0 ? 0 : productOf(shape) / cols, cols };
+}
+
+/** Places the parts of weights in data files, each (source, scheme) pair once, and lists the jobs that fill them. */
+class DataLayout {
+  readonly jobs: Job[] = [];
+  readonly #sizes = new Map<string, number>();
+  readonly #placed = new Map<string, Record<string, FileRange>>();
+
+  /** The place of each part of a weight, in `dataFile` unless the same bytes stand somewhere already. */
+  place(planned: PlannedWeight, dataFile: string): Record<string, FileRange> {
+    const { weight, source, rows, cols, scheme } = planned;
+    const key = JSON.stringify([source, weight.scheme, rows, cols]);
+    const known = this.#placed.get(key);
+    if (known) return known;
+    const outputs: Record<string, FileRange> = {};
+    for (const [part, { nbytes }] of Object.entries(scheme.layout(rows, cols, weight.scheme))) {
+      const offset = alignedTo(this.#sizes.get(dataFile) ?? 0, nbytes);
+      outputs[part] = { file: dataFile, offset, nbytes };
+      this.#sizes.set(dataFile, offset + nbytes);
+    }
+    this.jobs.push({ name: weight.name, source, scheme: weight.scheme, outputs });
+    this.#placed.set(key, outputs);
+    return outputs;
+  }
+
+  files(): PlannedFile[] {
+    return [...this.#sizes].map(([name, nbytes]) => ({ name, nbytes }));
+  }
+}
+
+function totalsOf(jobs: Job[]): Plan['totals'] {
+  let parameters = 0;
+  let weightBytes = 0;
+  let sourceBytes = 0;
+  for (const { source, outputs } of jobs) {
+    if (source.kind === 'rotary') continue;
+    parameters += source.rows * source.cols;
+    sourceBytes += storedBytes(source);
+    for (const { nbytes } of Object.values(outputs)) weightBytes += nbytes;
+  }
+  return { parameters, weightBytes, sourceBytes, bitsPerWeight: parameters ? (8 * weightBytes) / parameters : 0 };
+}
+
+/**
+ * Decides everything from headers: graphs, data files with every offset, jobs and texts. No weight byte is read.
+ * Throws UsageError and InvalidInputError.
+ */
+export async function plan(checkpoint: Checkpoint, request: ConvertRequest): Promise<Plan> {
+  const model = await openModel(checkpoint);
+  const targetId = request.target ?? 'cpu';
+  const target: Target | undefined = await find('targets', targetId);
+  if (!target) throw new UsageError(`--target ${targetId}: ${unknownId('targets', targetId)}`, '--target cpu.');
+  const options = await convertOptions(request, target, model.config);
+  const logical = await logicalTensors(checkpoint);
+  const drawn = drawGraphs(model, options.contextLength);
+  checkCoverage(model, Object.values(drawn), logical);
+
+  const layout = new DataLayout();
+  const graphs: PlannedGraph[] = [];
+  for (const [name, graph] of Object.entries(drawn)) {
+    for (const stage of target.stages(options, name)) {
+      const lowered = stage.passes.reduce((current, pass) => pass(current), graph);
+      graphs.push({
+        file: stage.file,
+        graph: lowered,
+        external: await placeWeights(lowered, stage.dataFile, layout, logical),
+      });
+    }
+  }
+  return {
+    options,
+    checkpoint: { dir: checkpoint.dir, files: checkpoint.files, config: checkpoint.config },
+    graphs,
+    files: layout.files(),
+    jobs: layout.jobs,
+    texts: [{ name: 'genai_config.json', content: genaiConfig(checkpoint, model.config, options, graphs) }],
+    copies: checkpoint.companions,
+    totals: totalsOf(layout.jobs),
+  };
+}
+
+/** Resolves and places each weight that initializers of a lowered graph take parts of; returns their byte ranges. */
+async function placeWeights(
+  graph: Graph,
+  dataFile: string,
+  layout: DataLayout,
+  logical: Map<string, LogicalTensor>,
+): Promise<Record<string, FileRange>> {
+  const external: Record<string, FileRange> = {};
+  const placed = new Map<string, Record<string, FileRange>>();
+  for (const { name, content } of graph.initializers) {
+    if ('values' in content) continue;
+    let parts = placed.get(content.weight);
+    if (!parts) {
+      parts = layout.place(await plannedWeight(graph, content.weight, logical), dataFile);
+      placed.set(content.weight, parts);
+    }
+    external[name] = parts[content.part];
+  }
+  return external;
+}
+
+async function plannedWeight(graph: Graph, name: string, logical: Map<string, LogicalTensor>): Promise<PlannedWeight> {
+  const weight = graph.weights[name];
+  if (!weight?.scheme) throw new Error(`weight ${name} has no scheme`);
+  const scheme = await find('schemes', weight.scheme.scheme);
+  if (!scheme) throw new Error(`scheme ${weight.scheme.scheme} is not registered`);
+  const source = resolveSource(checkpointSource(weight, graph.weights), (each) => logical.get(each));
+  checkShape(weight, source, logical);
+  return { weight: weight as PlannedWeight['weight'], source, ...matrixOf(weight.shape), scheme };
+}

@@ -1,0 +1,84 @@
+import { join } from 'node:path';
+import type { Plan, ProgressListener } from '../core/types.js';
+import { VERSION } from '../core/version.js';
+import { type ExecutionResult, execute } from '../engine/execute.js';
+import { parseSize } from '../engine/memory.js';
+import { type Output, openOutput } from '../engine/output.js';
+import { parseShard } from '../engine/shard.js';
+import { sha256OfFile, sizeOfFile } from '../formats/file-digest.js';
+import { MANIFEST, type Manifest, manifest } from '../formats/manifest.js';
+import { encodeModel } from '../formats/onnx.js';
+
+/** How a plan is executed; nothing here changes a byte of the package, but for the SHA-256 sums in its manifest. */
+export interface WriteSettings {
+  force?: boolean;
+  workers?: number;
+  /** As `200MiB`. */
+  maxMemory?: string;
+  /** As `1/4`. */
+  shard?: string;
+  sha256?: boolean;
+}
+
+export interface Written {
+  /** False where this was one of several shards: `merge` finishes the package. */
+  complete: boolean;
+  /** Bytes of all files of the package; of a shard's package, of its data files. */
+  packageBytes: number;
+}
+
+/** Executes a plan into a directory that gets its name when everything is in it. */
+export async function writePackage(
+  plan: Plan,
+  directory: string,
+  settings: WriteSettings,
+  onProgress: ProgressListener,
+  signal: AbortSignal,
+  onNote: (text: string) => void = () => {},
+): Promise<Written> {
+  const shard = settings.shard === undefined ? undefined : parseShard(settings.shard);
+  const maxMemory = settings.maxMemory === undefined ? undefined : parseSize(settings.maxMemory);
+  const inputs = [plan.checkpoint.dir];
+  const output = openOutput(directory, { force: settings.force ?? false, inputs, shard });
+  try {
+    const sha256 = settings.sha256 ?? false;
+    const { workers } = settings;
+    const options = { workers, maxMemory, shard, settings: { sha256 }, signal, onProgress, onNote };
+    const result = await execute(plan, output, options);
+    if (!result.complete) {
+      output.release();
+      return { complete: false, packageBytes: plan.files.reduce((sum, file) => sum + file.nbytes, 0) };
+    }
+    const packageBytes = await finish(plan, result, output, sha256);
+    output.commit();
+    return { complete: true, packageBytes };
+  } catch (error) {
+    output.release();
+    throw error;
+  }
+}
+
+/** Writes what is not weights: graphs, configs, tokenizer files and, last, the manifest. Returns the package's bytes. */
+export async function finish(plan: Plan, result: ExecutionResult, output: Output, sha256: boolean): Promise<number> {
+  for (const { file, graph, external } of plan.graphs) output.writeFile(file, encodeModel(graph, external, VERSION));
+  for (const { name, content } of plan.texts) output.writeFile(name, content);
+  for (const name of plan.copies) output.copyFile(name, join(plan.checkpoint.dir, name));
+
+  const small = [...plan.graphs.map(({ file }) => file), ...plan.texts.map(({ name }) => name), ...plan.copies];
+  const files: Manifest['files'] = [];
+  for (const { name, nbytes } of plan.files) {
+    const whole = sha256 ? { sha256: await sha256OfFile(output.file(name)) } : {};
+    files.push({ name, size: nbytes, ...whole, chunks: result.digests.files[name] });
+  }
+  for (const name of small) {
+    const [size, digest] = [sizeOfFile(output.file(name)), await sha256OfFile(output.file(name))];
+    files.push({ name, size, ...(sha256 ? { sha256: digest } : {}), chunks: [{ offset: 0, nbytes: size, digest }] });
+  }
+  const sums = new Map<string, string>();
+  if (sha256) {
+    for (const { name } of plan.checkpoint.files) sums.set(name, await sha256OfFile(join(plan.checkpoint.dir, name)));
+  }
+  const content = `${JSON.stringify(manifest(plan, VERSION, result.digests.algorithm, files, sums), null, 1)}\n`;
+  output.writeFile(MANIFEST, content);
+  return files.reduce((sum, { size }) => sum + size, Buffer.byteLength(content));
+}

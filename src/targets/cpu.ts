@@ -1,0 +1,83 @@
+import { UsageError } from '../core/errors.js';
+import type { ConvertOptions, Pass, QuantizationArgs, Target } from '../core/types.js';
+import { assignSchemes } from '../passes/assign_schemes.js';
+import { fuseGroupQueryAttention, lowerRotary } from '../passes/fuse_gqa.js';
+import { fuseSkipNorm } from '../passes/fuse_skip_norm.js';
+import { lowerElementwise } from '../passes/lower_elementwise.js';
+import { lowerEmbedding } from '../passes/lower_embedding.js';
+import { lowerLinear } from '../passes/lower_linear.js';
+import { padHeads } from '../passes/pad_heads.js';
+
+const opsets = { '': 21, 'com.microsoft': 1 };
+
+/** Block sizes that onnxruntime's MatMulNBits and GatherBlockQuantized accept. */
+const BLOCK_SIZES = [16, 32, 64, 128, 256];
+
+function checkScheme(flag: string, args: QuantizationArgs): void {
+  if (args.scheme === 'f32' || args.scheme === 'f16') return;
+  if (args.scheme !== 'int4' && args.scheme !== 'int8') {
+    throw new UsageError(
+      `--${flag} ${args.scheme}: the cpu target runs f32, f16, int8 and int4.`,
+      `--${flag} int8, or "halfbyte quantize" for a checkpoint in ${args.scheme}.`,
+    );
+  }
+  if (args.strategy !== 'group' || !BLOCK_SIZES.includes(args.group_size ?? 0)) {
+    throw new UsageError(
+      `--${flag} ${args.scheme} with group size ${args.group_size ?? 'channel'}: MatMulNBits runs groups of ${BLOCK_SIZES.join(', ')}.`,
+      '--group-size 32.',
+    );
+  }
+}
+
+const setOpsets: Pass = (graph) => ({ ...graph, opsets });
+
+/** ONNX Runtime on the CPU: one graph with the contrib operators of onnxruntime-genai's builder. */
+export default {
+  defaults: {},
+  opsets,
+  operators: new Set([
+    ...[
+      'Add',
+      'Cast',
+      'Concat',
+      'Div',
+      'Gather',
+      'Gelu',
+      'Mul',
+      'Pad',
+      'ReduceSum',
+      'Relu',
+      'Reshape',
+      'Shape',
+      'Sigmoid',
+    ],
+    ...['SimplifiedLayerNormalization', 'Slice', 'Sub', 'Tanh'],
+    ...['FusedMatMul', 'GatherBlockQuantized', 'GroupQueryAttention', 'MatMulNBits', 'RotaryEmbedding'].map(
+      (op) => `com.microsoft.${op}`,
+    ),
+    'com.microsoft.SkipSimplifiedLayerNormalization',
+  ]),
+
+  check(options) {
+    checkScheme('weights', options.weights);
+    checkScheme('embeddings', options.embeddings);
+    checkScheme('lm-head', options.lmHead);
+    for (const each of options.overrides) checkScheme('override', each.scheme);
+  },
+
+  stages(options: ConvertOptions, drawn: string) {
+    const file = drawn === 'decoder' ? 'model.onnx' : `${drawn}.onnx`;
+    const passes: Pass[] = [
+      assignSchemes(options),
+      fuseSkipNorm,
+      padHeads,
+      fuseGroupQueryAttention,
+      lowerRotary,
+      lowerEmbedding,
+      lowerLinear(options.accuracyLevel),
+      lowerElementwise,
+      setOpsets,
+    ];
+    return [{ file, dataFile: `${file}.data`, passes }];
+  },
+} satisfies Target;
