@@ -1,4 +1,6 @@
-import { Args, Flags } from '@oclif/core';
+// The index of @oclif/core would load all of it: 60 ms.
+import * as Args from '@oclif/core/args';
+import * as Flags from '@oclif/core/flags';
 import { HalfbyteCommand } from '../src/command.js';
 import type { ConvertOptions, QuantizationAlgorithm } from '../src/core/types.js';
 import type { ConvertResult } from '../src/stages/convert.js';

@@ -138,13 +138,26 @@ export interface QuantizationArgs {
   /** Type of the stored scales. */
   scale_dtype: 'F32' | 'F16' | 'BF16' | 'F8_E8M0' | 'F8_E4M3';
   algorithm: QuantizationAlgorithm;
+  /**
+   * Greatest magnitude of the whole tensor, or of all tensors that share its scale, where a scheme has one scale for
+   * them and a first pass has found it: rows can then be quantized one by one.
+   */
+  amax?: number;
 }
 
-/** One output of a scheme. `rowBytes` is 0 where the part does not grow with rows (one value for a tensor). */
-export interface PartLayout {
+/** Bytes of one part of some rows, as they are written. */
+export interface PartSize {
+  nbytes: number;
+  /** Set where the part is [segments, rows, ...] instead of [rows, ...]: some rows are a piece of every segment. */
+  segments?: number;
+  /** Set where the bytes are the same for any rows, as one scale for the tensor: they are written once. */
+  fixed?: boolean;
+}
+
+/** One output of a scheme. */
+export interface PartLayout extends PartSize {
   dtype: ElementType;
   shape: number[];
-  nbytes: number;
 }
 
 /** Bytes of each part (`codes`, `scales`, `zero_points`, for float schemes only `codes`) of some rows. */
@@ -266,6 +279,8 @@ export interface Graph {
   hiddenStates: string[];
   /** Opset version per domain, empty until lowered. */
   opsets: Record<string, number>;
+  /** What a pass decided where a target offers more than one form, for the manifest. */
+  notes?: string[];
   /** Calibrated ranges of values and of small weights, by name; passes that rename or derive values keep them true. */
   ranges?: Record<string, ValueRange>;
 }
@@ -359,8 +374,74 @@ export interface Layout {
   needs(source: PackedSource, from: number, count: number): Record<string, FileRange[]>;
   /** Exact float32 values [count, cols] of these rows. */
   decode(source: PackedSource, from: number, count: number, bytes: Packed, out: Float32Array): void;
+  /**
+   * The scheme on whose grid a tensor's codes stand, scales in the type in which they are stored; undefined where no
+   * scheme has that grid, so that another one must round again.
+   */
+  grid?(source: PackedSource): QuantizationArgs | undefined;
+  /**
+   * The parts of `args` for these rows, every code and scale kept. `args` is the tensor's grid but for the type of
+   * scales, which holds them exactly, and for zero points, which may be asked for where the grid is symmetric.
+   */
+  unpack?(source: PackedSource, from: number, count: number, bytes: Packed, args: QuantizationArgs, out: Packed): void;
+  /** The writing side, of layouts that have one. */
+  dressing?: Dressing;
 }
 export type PackedSource = Extract<RowSource, { kind: 'packed' }>;
+
+/** A matrix of a checkpoint [rows, cols], by its stored name with the ending `.weight`. */
+export interface NamedMatrix {
+  name: string;
+  rows: number;
+  cols: number;
+}
+
+/** A tensor of a dressed checkpoint: a part that `pack` fills, or small constant bytes. */
+export interface DressedTensor {
+  name: string;
+  dtype: Dtype;
+  shape: number[];
+  content: { part: string } | { bytes: number[] };
+}
+
+/** How a checkpoint dresses quantized tensors: the writing side of a layout. */
+export interface Dressing {
+  /** Settings that stand where the command line says nothing; its scheme is the default scheme. */
+  defaults: QuantizationArgs;
+  /** Throws a UsageError where the layout has no form for `args`. `flag` is the option that asked for them. */
+  check(args: QuantizationArgs, flag: string): void;
+  /** Type of float tensors that are left alone; undefined keeps each as it is stored. */
+  floats?: Dtype;
+  /** Whether a matrix is one that engines of this layout expect quantized, by its name and sizes. */
+  quantizes(matrix: NamedMatrix, args: QuantizationArgs): boolean;
+  /** Rows that must be packed together, as 8 where zero points of eight rows share a word. */
+  rowQuantum(args: QuantizationArgs): number;
+  /** Parts of a matrix [rows, cols] as they are stored; exact sizes. Parts shorter than a row quantum end a tensor. */
+  parts(rows: number, cols: number, args: QuantizationArgs): Record<string, PartSize>;
+  /** Packs the scheme's parts of `rows` rows into the stored ones. */
+  pack(packed: Packed, rows: number, cols: number, args: QuantizationArgs, out: Packed): void;
+  /** The stored tensors of a matrix, in place of the one that held it. */
+  tensors(matrix: NamedMatrix, args: QuantizationArgs): DressedTensor[];
+  /** Keys of the written config.json: quantization_config and what else engines expect; null removes a key. */
+  config(dressed: DressedCheckpoint): JsonObject;
+  /** `__metadata__` of the safetensors files besides `format: pt`. */
+  metadata?: Record<string, string>;
+  /** Further small files by name, as quantize_config.json. */
+  files?(dressed: DressedCheckpoint): Record<string, string>;
+}
+
+/** What a written checkpoint holds, for its quantization_config. */
+export interface DressedCheckpoint {
+  /** config.json of the input without its quantization_config. */
+  config: JsonObject;
+  /** Settings of most matrices. */
+  args: QuantizationArgs;
+  /** Matrices that have other settings than `args`. */
+  exceptions: { matrix: NamedMatrix; args: QuantizationArgs }[];
+  quantized: NamedMatrix[];
+  /** Matrices of two dimensions that are left alone. */
+  alone: NamedMatrix[];
+}
 
 /** Settings of a conversion, complete: what the command line says and the defaults of the target. */
 export interface ConvertOptions {
@@ -381,7 +462,8 @@ export interface ConvertOptions {
   activations: 'uint16' | 'f16' | 'f32';
   attention: 'npu' | 'gqa';
   mla: 'latent' | 'expanded';
-  experts: 'qmoe' | 'plain';
+  /** `auto`: QMoE where the groups divide the experts' sizes, else plain operators. */
+  experts: 'auto' | 'qmoe' | 'plain';
 }
 
 /** One graph of a package: its file, its data file, and the passes that turn the drawn graph into it. */
@@ -419,8 +501,19 @@ export interface Finding {
 export interface LintedGraph {
   file: string;
   graph: Graph;
-  /** Whether the device's own provider is asked to run it; the others stay on the CPU. */
+  /** Where the bytes of external initializers are, by their name. */
+  external: Record<string, FileRange>;
+  /** Whether a device's own provider is asked to run it; the others stay on the CPU. */
   onDevice: boolean;
+}
+
+/** A package under inspection for a device. */
+export interface LintedPackage {
+  graphs: LintedGraph[];
+  /** genai_config.json; null where there is none. */
+  genai: JsonObject | null;
+  /** Sizes of data files by name inside the package. */
+  files: Record<string, number>;
 }
 
 /** What calibration learnt from running a model on text. Plain data, kept in a file of its own. */
@@ -458,7 +551,7 @@ export interface Target {
    */
   stages(options: ConvertOptions, drawn: string, ranges?: Record<string, ValueRange>): TargetStage[];
   /** What the device would refuse, run elsewhere or get wrong in a package's graphs. */
-  lint?(graphs: LintedGraph[]): Finding[];
+  lint?(subject: LintedPackage): Finding[];
 }
 
 // ---------------------------------------------------------------- plans
@@ -469,6 +562,10 @@ export interface Job {
   name: string;
   source: RowSource;
   scheme: QuantizationArgs;
+  /** Layout that packs the scheme's parts; its parts are the outputs then. */
+  layout?: string;
+  /** The source's codes and scales stand on the scheme's grid already and are kept; it is of kind `packed`. */
+  keepCodes?: boolean;
   /** Part name to where it goes: `file` is a name inside the package. */
   outputs: Record<string, FileRange>;
 }
@@ -545,4 +642,21 @@ export interface Kernels {
     args: QuantizationArgs,
     out: Record<string, number>,
   ): void;
+  /**
+   * Rows [from, from + rows) of a rotary table into float32 at `out`; `count` float32 frequencies lie at `frequencies`.
+   * For angles below 2^20.
+   */
+  rotary(
+    frequencies: number,
+    count: number,
+    from: number,
+    rows: number,
+    factor: number,
+    part: RotaryTable['part'],
+    out: number,
+  ): void;
+  /** XXH64 with seed 0 of bytes in this memory, given in pieces; `state` is the address of 80 bytes. */
+  startDigest(state: number): void;
+  updateDigest(state: number, from: number, nbytes: number): void;
+  finishDigest(state: number): bigint;
 }

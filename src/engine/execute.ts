@@ -2,14 +2,15 @@ import { EnvironmentError, InterruptedError, InvalidInputError } from '../core/e
 import type { Json, Plan, ProgressListener } from '../core/types.js';
 import { DIGEST_ALGORITHM } from './digest.js';
 import { identityOf } from './identity.js';
+import { partRanges, partsOf } from './job-parts.js';
 import { BEST_BUFFER, planMemory } from './memory.js';
 import { memoryNeeds } from './memory-needs.js';
 import type { Output } from './output.js';
 import { allocate } from './output-files.js';
 import { runTasks } from './run-tasks.js';
 import { type Shard, unitsOfShard } from './shard.js';
-import { unitRanges } from './unit-runner.js';
-import { schemeOf, splitIntoUnits, type Unit, unitBytes } from './units.js';
+import { type Threads, WORTH_THREADS } from './threads.js';
+import { splitIntoUnits, type Unit, unitBytes } from './units.js';
 import type { Task } from './worker-protocol.js';
 
 export interface ExecuteOptions {
@@ -17,6 +18,8 @@ export interface ExecuteOptions {
   workers?: number;
   /** Ceiling of resident memory of the whole process in bytes. Default: none, a few MiB a worker. */
   maxMemory?: number;
+  /** Threads started ahead of the plan; `execute` ends those it uses. */
+  threads?: Threads;
   /** Do only this part of the work. */
   shard?: Shard;
   /** Whatever else finishing the package depends on; stored for `merge`, and part of the work's identity. */
@@ -29,7 +32,11 @@ export interface ExecuteOptions {
 
 export interface ChunkDigest {
   offset: number;
+  /** Of all segments together. */
   nbytes: number;
+  /** Set where the bytes are pieces of equal length, `stride` bytes apart; the digest runs over one after the other. */
+  segments?: number;
+  stride?: number;
   digest: string;
 }
 
@@ -45,9 +52,6 @@ export interface ExecutionResult {
   inputBytes: number;
   keptBytes: number;
 }
-
-/** Below this much input, starting threads costs more than they save. */
-const WORTH_THREADS = 32 << 20;
 
 /**
  * Writes the data files of a plan into `output`: every job once, by worker threads that read, quantize and write by
@@ -130,7 +134,7 @@ async function run(
   tasks: Task[],
   output: Output,
   memory: { workers: number; bufferBytes: number },
-  { signal, onProgress }: ExecuteOptions,
+  { signal, threads, onProgress }: ExecuteOptions,
 ): Promise<{ digests: Map<number, string[]>; keptBytes: number }> {
   const totalBytes = tasks.reduce((sum, { unit }) => sum + unit.inputBytes, 0);
   const digests = new Map<number, string[]>();
@@ -141,6 +145,7 @@ async function run(
     tasks,
     dir: output.dir,
     ...memory,
+    threads,
     signal,
     fs: output.fs,
     onDone({ task, digests: found, kept }) {
@@ -176,8 +181,10 @@ async function byFile(
   for (const [number, found] of digests) {
     const { job: index, from, count } = units[number];
     const job = plan.jobs[index];
-    for (const [i, { file, offset, nbytes }] of unitRanges(job, await schemeOf(job), from, count).entries()) {
-      files[file].push({ offset, nbytes, digest: found[i] });
+    for (const [i, range] of partRanges(job, await partsOf(job), from, count).entries()) {
+      const { file, offset, nbytes, segments, stride } = range;
+      if (nbytes === 0) continue;
+      files[file].push({ offset, nbytes, ...(segments > 1 ? { segments, stride } : {}), digest: found[i] });
     }
   }
   for (const chunks of Object.values(files)) chunks.sort((a, b) => a.offset - b.offset);

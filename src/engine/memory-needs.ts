@@ -2,7 +2,8 @@ import type { Job } from '../core/types.js';
 import { InputFiles } from '../sources/input-files.js';
 import { openRows } from '../sources/read.js';
 import { storedDtype } from '../sources/stored-rows.js';
-import { jobQuantum, schemeOf } from './units.js';
+import { bufferBytesOf, partsOf } from './job-parts.js';
+import { jobQuantum, unitRows } from './units.js';
 
 export interface MemoryNeeds {
   /** Bytes of the widest row quantum of any job, as float32 and as its parts: no buffer may be smaller. */
@@ -17,11 +18,9 @@ export async function memoryNeeds(jobs: readonly Job[], bufferBytes: number): Pr
   const needs: MemoryNeeds = { largestRow: 0, scratch: 0 };
   for (const job of jobs) {
     const { rows, cols } = job.source;
-    const quantum = Math.min(rows, await jobQuantum(job));
-    const parts = Object.values((await schemeOf(job)).layout(quantum, cols, job.scheme));
-    const padded = 16 * (parts.length + 1);
-    const bytes = parts.reduce((sum, { nbytes }) => sum + nbytes, 4 * quantum * cols + padded);
-    needs.largestRow = Math.max(needs.largestRow, bytes);
+    const parts = await partsOf(job);
+    const quantum = Math.min(rows, await (parts.isContiguous ? jobQuantum(job, parts) : unitRows(job, parts)));
+    needs.largestRow = Math.max(needs.largestRow, bufferBytesOf(parts, quantum, 4 * cols));
     if (storedDtype(job.source) !== undefined) continue;
     const reader = await openRows(job.source, files);
     const count = Math.max(quantum, Math.min(rows, Math.floor(bufferBytes / Math.max(1, 4 * cols))));

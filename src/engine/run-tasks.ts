@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
 import type { Job } from '../core/types.js';
+import { loadKernels } from '../kernels/kernels.js';
 import type { FileSystem } from '../sources/file-system.js';
+import { Threads } from './threads.js';
 import { UnitRunner } from './unit-runner.js';
 import {
   type ErrorMessage,
@@ -19,6 +20,8 @@ export interface TaskRun {
   dir: string;
   workers: number;
   bufferBytes: number;
+  /** Threads started before; new ones where they are not as many as `workers`. */
+  threads?: Threads;
   signal?: AbortSignal;
   /** Used without workers only: functions do not cross threads. */
   fs?: FileSystem;
@@ -33,7 +36,7 @@ export async function runTasks(run: TaskRun): Promise<void> {
 }
 
 async function runHere({ jobs, tasks, dir, bufferBytes, signal, fs, onDone }: TaskRun): Promise<void> {
-  const runner = await UnitRunner.create(jobs, dir, bufferBytes, fs);
+  const runner = new UnitRunner(jobs, loadKernels(), bufferBytes, dir, fs);
   try {
     for (const [number, task] of tasks.entries()) {
       // Signals and progress get their turn between two units.
@@ -46,7 +49,16 @@ async function runHere({ jobs, tasks, dir, bufferBytes, signal, fs, onDone }: Ta
   }
 }
 
-async function runInThreads({ jobs, tasks, dir, workers, bufferBytes, signal, onDone }: TaskRun): Promise<void> {
+async function runInThreads({
+  jobs,
+  tasks,
+  dir,
+  workers,
+  bufferBytes,
+  threads,
+  signal,
+  onDone,
+}: TaskRun): Promise<void> {
   const shared = new SharedArrayBuffer(8);
   const state = new Int32Array(shared);
   const stop = () => void Atomics.store(state, STOP, 1);
@@ -58,9 +70,9 @@ async function runInThreads({ jobs, tasks, dir, workers, bufferBytes, signal, on
     failure ??= error;
     stop();
   };
-  const threads = Array.from({ length: Math.min(workers, tasks.length) }, () => startThread(start));
+  const ready = threads?.count === workers ? threads : new Threads(Math.min(workers, tasks.length));
   await Promise.all(
-    threads.map(
+    ready.begin(start).map(
       (thread) =>
         new Promise<void>((resolve) => {
           thread.on('message', (message: TaskDone | ErrorMessage) => {
@@ -79,17 +91,4 @@ async function runInThreads({ jobs, tasks, dir, workers, bufferBytes, signal, on
   signal?.removeEventListener('abort', stop);
   if (failure) throw failure;
   if (!signal?.aborted && Atomics.load(state, NEXT_TASK) < tasks.length) throw new Error('a worker ended too early');
-}
-
-/** Young generations small: a worker's garbage is a few objects a unit, its data is in wasm memory. */
-const HEAP_LIMITS = { maxYoungGenerationSizeMb: 2 };
-
-function startThread(workerData: WorkerStart): Worker {
-  const options = { workerData, resourceLimits: HEAP_LIMITS };
-  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./worker.js', import.meta.url), options);
-  // TypeScript sources, in development: a thread does not inherit the loader that runs them, and `--import tsx` leaves
-  // threads alone.
-  const [loader, entry] = ['tsx/esm/api', './worker.ts'].map((name) => JSON.stringify(import.meta.resolve(name)));
-  const code = `import(${loader}).then((tsx) => { tsx.register(); return import(${entry}); })`;
-  return new Worker(code, { ...options, eval: true });
 }

@@ -1,32 +1,25 @@
 import { InvalidInputError, UsageError } from '../core/errors.js';
-import { type Dtype, type Job, type Kernels, NonFiniteWeight, type Packed, type Scheme } from '../core/types.js';
-import { loadKernels } from '../kernels/kernels.js';
+import type { Job, Kernels, Packed, PartSize } from '../core/types.js';
 import type { FileSystem } from '../sources/file-system.js';
 import { InputFiles } from '../sources/input-files.js';
-import { locate } from '../sources/locate.js';
-import type { OpenRows } from '../sources/open-rows.js';
-import { openRows } from '../sources/read.js';
-import { forEachStoredRange, storedDtype } from '../sources/stored-rows.js';
-import { type Digest, startDigest } from './digest.js';
+import { DIGEST_STATE_BYTES, Digest } from './digest.js';
+import { FREQUENCY_ROOM, openFiller, type PartFiller } from './fill-parts.js';
+import { aligned, bufferBytesOf, type JobParts, partRanges, partsOf } from './job-parts.js';
 import { OutputFiles } from './output-files.js';
-import { jobQuantum, schemeOf, type Unit } from './units.js';
+import { jobQuantum, type Unit } from './units.js';
 import type { Task } from './worker-protocol.js';
 
-/** How one job's rows are read and where its parts are written. */
+/** How one job's parts are made and written. */
 interface PreparedJob {
   job: Job;
-  scheme: Scheme;
+  parts: JobParts;
   quantum: number;
-  /** Dtype in which rows are read: the stored one where the source's bytes can be taken as they are. */
-  dtype: Dtype;
-  rowBytes: number;
-  /** Set where rows are decoded to float32 first. */
-  reader?: OpenRows;
-  /** Whether the wasm kernel or the scheme's own code quantizes. */
-  byKernel: boolean;
+  filler: PartFiller;
 }
 
-const aligned = (nbytes: number) => Math.ceil(nbytes / 16) * 16;
+/** Room in kernel memory for the digests of a unit's parts (no job has more than eight) and a table's frequencies. */
+const DIGEST_ROOM = 8 * DIGEST_STATE_BYTES;
+const ROOM = DIGEST_ROOM + FREQUENCY_ROOM;
 
 /**
  * Executes units in one thread: reads rows into wasm memory, quantizes them there, takes the digest of each part and
@@ -37,7 +30,7 @@ export class UnitRunner {
   readonly #outputs: OutputFiles;
   #current: { index: number; prepared: PreparedJob } | undefined;
 
-  private constructor(
+  constructor(
     readonly jobs: readonly Job[],
     readonly kernels: Kernels,
     readonly bufferBytes: number,
@@ -46,11 +39,7 @@ export class UnitRunner {
   ) {
     this.#inputs = new InputFiles(fs);
     this.#outputs = new OutputFiles(dir, fs);
-    kernels.reserve(bufferBytes);
-  }
-
-  static async create(jobs: readonly Job[], dir: string, bufferBytes: number, fs?: FileSystem): Promise<UnitRunner> {
-    return new UnitRunner(jobs, await loadKernels(), bufferBytes, dir, fs);
+    kernels.reserve(ROOM + bufferBytes);
   }
 
   /** Does a task: keeps bytes that are right already, writes the others. */
@@ -69,7 +58,7 @@ export class UnitRunner {
   /** Writes a unit's parts; returns their digests in the order of `job.outputs`. */
   async run(unit: Unit): Promise<string[]> {
     const prepared = await this.#prepare(unit.job);
-    const digests = Object.keys(prepared.job.outputs).map(startDigest);
+    const digests = Object.keys(prepared.job.outputs).map((_, part) => this.#startDigest(part));
     const step = this.#rowsAtOnce(prepared, unit.count);
     for (let done = 0; done < unit.count; done += step) {
       this.#runRows(prepared, unit.from + done, Math.min(step, unit.count - done), digests);
@@ -79,14 +68,19 @@ export class UnitRunner {
 
   /** Whether the package holds a unit's bytes already: the digests of what is on disk are the expected ones. */
   async holds(unit: Unit, expected: readonly string[]): Promise<boolean> {
-    const { job, scheme } = await this.#prepare(unit.job);
-    for (const [index, range] of unitRanges(job, scheme, unit.from, unit.count).entries()) {
-      const digest = startDigest();
-      const piece = Math.min(this.bufferBytes, 1 << 20);
-      for (let done = 0; done < range.nbytes; done += piece) {
-        const view = this.kernels.bytes(this.kernels.heapBase, Math.min(piece, range.nbytes - done));
-        if (!this.#outputs.read(range.file, range.offset + done, view)) return false;
-        digest.update(view);
+    const { job, parts } = await this.#prepare(unit.job);
+    const buffer = this.#buffer;
+    const piece = Math.min(this.bufferBytes, 1 << 20);
+    for (const [index, range] of partRanges(job, parts, unit.from, unit.count).entries()) {
+      const digest = this.#startDigest(index);
+      const segmentBytes = range.nbytes / range.segments;
+      for (let segment = 0; segment < range.segments; segment++) {
+        const start = range.offset + segment * range.stride;
+        for (let done = 0; done < segmentBytes; done += piece) {
+          const count = Math.min(piece, segmentBytes - done);
+          if (!this.#outputs.read(range.file, start + done, this.kernels.bytes(buffer, count))) return false;
+          digest.update(buffer, count);
+        }
       }
       if (digest.finish() !== expected[index]) return false;
     }
@@ -98,122 +92,78 @@ export class UnitRunner {
     this.#outputs.close();
   }
 
+  /** Where rows and parts lie. */
+  get #buffer(): number {
+    return this.kernels.heapBase + ROOM;
+  }
+
+  #startDigest(part: number): Digest {
+    return new Digest(this.kernels, this.kernels.heapBase + part * DIGEST_STATE_BYTES);
+  }
+
   async #prepare(index: number): Promise<PreparedJob> {
     if (this.#current?.index === index) return this.#current.prepared;
     const job = this.jobs[index];
-    const scheme = await schemeOf(job);
-    const quantum = await jobQuantum(job);
-    const stored = storedDtype(job.source);
-    let prepared: PreparedJob;
-    if (stored && this.kernels.supports(stored, job.scheme)) {
-      const rowBytes = storedRowBytes(job);
-      prepared = { job, scheme, quantum, dtype: stored, rowBytes, byKernel: true };
-    } else {
-      const reader = await openRows(job.source, this.#inputs);
-      const byKernel = this.kernels.supports('F32', job.scheme);
-      prepared = { job, scheme, quantum, dtype: 'F32', rowBytes: 4 * job.source.cols, reader, byKernel };
-    }
+    const parts = await partsOf(job);
+    const filler = await openFiller(job, parts, this.kernels, this.#inputs, this.kernels.heapBase + DIGEST_ROOM);
+    const prepared = { job, parts, quantum: await jobQuantum(job, parts), filler };
     this.#current = { index, prepared };
     return prepared;
   }
 
-  #rowsAtOnce(prepared: PreparedJob, count: number): number {
-    const { quantum } = prepared;
-    if (chunkBytes(prepared, Math.min(count, quantum)) > this.bufferBytes) {
+  #rowsAtOnce({ job, parts, quantum, filler }: PreparedJob, count: number): number {
+    const needed = (rows: number) => bufferBytesOf(parts, Math.min(count, rows), filler.rowBytes);
+    const least = parts.isContiguous ? quantum : count;
+    if (needed(least) > this.bufferBytes) {
       throw new UsageError(
-        `--max-memory: "${prepared.job.name}" needs ${chunkBytes(prepared, quantum)} bytes a worker, ${this.bufferBytes} are given.`,
+        `--max-memory: "${job.name}" needs ${needed(least)} bytes a worker, ${this.bufferBytes} are given.`,
         'raise --max-memory, or lower --workers.',
       );
     }
     // Sizes grow with rows; a few steps of bisection find the most that fit.
-    let [fits, tooMany] = [1, Math.ceil(count / quantum) + 1];
+    let [fits, tooMany] = [Math.ceil(least / quantum), Math.ceil(count / quantum) + 1];
     while (fits + 1 < tooMany) {
       const middle = (fits + tooMany) >> 1;
-      if (chunkBytes(prepared, Math.min(count, middle * quantum)) <= this.bufferBytes) fits = middle;
+      if (needed(middle * quantum) <= this.bufferBytes) fits = middle;
       else tooMany = middle;
     }
     return fits * quantum;
   }
 
-  #runRows(prepared: PreparedJob, from: number, count: number, digests: Digest[]): void {
-    const { job, scheme, dtype, rowBytes, reader } = prepared;
-    const { cols } = job.source;
+  #runRows({ job, parts, filler }: PreparedJob, from: number, count: number, digests: Digest[]): void {
     const { kernels } = this;
-    const input = kernels.heapBase;
-    const rows = kernels.bytes(input, count * rowBytes);
-    if (reader) reader.readFloat32(from, count, new Float32Array(rows.buffer, rows.byteOffset, count * cols));
-    else this.#readStored(job, from, count, rows);
-
-    const addresses: Record<string, number> = {};
-    const parts = scheme.layout(count, cols, job.scheme);
-    let next = input + aligned(count * rowBytes);
-    for (const [part, { nbytes }] of Object.entries(parts)) {
-      addresses[part] = next;
-      next += aligned(nbytes);
-    }
-    try {
-      if (prepared.byKernel) {
-        kernels.quantize(dtype, input, count, cols, job.scheme, addresses);
-      } else {
-        const views: Packed = {};
-        for (const part in parts) views[part] = kernels.bytes(addresses[part], parts[part].nbytes);
-        const values = kernels.bytes(input, 4 * count * cols);
-        scheme.quantize(new Float32Array(values.buffer, values.byteOffset, count * cols), cols, job.scheme, views);
+    const input = this.#buffer;
+    let next = input + aligned(count * filler.rowBytes);
+    const place = (sizes: Record<string, PartSize>): Record<string, number> => {
+      const addresses: Record<string, number> = {};
+      for (const [part, { nbytes }] of Object.entries(sizes)) {
+        addresses[part] = next;
+        next += aligned(nbytes);
       }
-    } catch (error) {
-      throw error instanceof NonFiniteWeight ? nonFinite(job, from, error) : error;
+      return addresses;
+    };
+    const sizes = parts.sizes(count);
+    const unpackedSizes = parts.unpacked?.(count);
+    const written = place(sizes);
+    const quantized = unpackedSizes ? place(unpackedSizes) : written;
+    filler.fill(from, count, input, quantized);
+    if (unpackedSizes && parts.pack) {
+      const views = (each: Record<string, PartSize>, addresses: Record<string, number>): Packed =>
+        Object.fromEntries(Object.keys(each).map((part) => [part, kernels.bytes(addresses[part], each[part].nbytes)]));
+      parts.pack(views(unpackedSizes, quantized), count, job.source.cols, job.scheme, views(sizes, written));
     }
-    const ranges = unitRanges(job, scheme, from, count);
-    for (const [index, part] of Object.keys(job.outputs).entries()) {
-      const view = kernels.bytes(addresses[part], parts[part].nbytes);
-      digests[index].update(view);
-      this.#outputs.write(ranges[index].file, ranges[index].offset, view);
+    for (const [index, { part, file, offset, nbytes, segments, stride }] of partRanges(
+      job,
+      parts,
+      from,
+      count,
+    ).entries()) {
+      digests[index].update(written[part], nbytes);
+      const segmentBytes = nbytes / segments;
+      for (let segment = 0; nbytes > 0 && segment < segments; segment++) {
+        const view = kernels.bytes(written[part] + segment * segmentBytes, segmentBytes);
+        this.#outputs.write(file, offset + segment * stride, view);
+      }
     }
   }
-
-  #readStored(job: Job, from: number, count: number, into: Uint8Array): void {
-    let at = 0;
-    forEachStoredRange(job.source, from, count, ({ file, offset, nbytes }) => {
-      this.#inputs.read(file, offset, into.subarray(at, at + nbytes));
-      at += nbytes;
-    });
-  }
-}
-
-function storedRowBytes(job: Job): number {
-  let rowBytes = 0;
-  forEachStoredRange(job.source, 0, Math.min(1, job.source.rows), ({ nbytes }) => {
-    rowBytes += nbytes;
-  });
-  return rowBytes;
-}
-
-/** Bytes of wasm memory for `count` rows: as they are read and as they are written. */
-function chunkBytes({ job, scheme, rowBytes }: PreparedJob, count: number): number {
-  const parts = Object.values(scheme.layout(count, job.source.cols, job.scheme));
-  return parts.reduce((sum, { nbytes }) => sum + aligned(nbytes), aligned(count * rowBytes));
-}
-
-/** Where the parts of rows [from, from + count) stand in the package, in the order of `job.outputs`. */
-export function unitRanges(job: Job, scheme: Scheme, from: number, count: number) {
-  const { cols } = job.source;
-  const before = from === 0 ? undefined : scheme.layout(from, cols, job.scheme);
-  const size = scheme.layout(count, cols, job.scheme);
-  return Object.entries(job.outputs).map(([part, { file, offset }]) => ({
-    file,
-    offset: offset + (before?.[part].nbytes ?? 0),
-    nbytes: size[part].nbytes,
-  }));
-}
-
-function nonFinite(job: Job, from: number, error: NonFiniteWeight): InvalidInputError {
-  const place = locate(job.source, from + error.row, error.column);
-  const tensor = place?.tensor ?? job.name;
-  const [row, column] = [place?.row ?? from + error.row, place?.column ?? error.column];
-  const file = place?.file ? `${place.file}: ` : '';
-  const byte = place?.offset === undefined ? '' : ` (byte ${place.offset} of the file)`;
-  return new InvalidInputError(
-    `${file}tensor "${tensor}" holds ${error.value} at row ${row}, column ${column}${byte}; a weight must be finite.`,
-    'download this file again; if its checksum is right, the checkpoint itself is broken.',
-  );
 }

@@ -1,5 +1,6 @@
-import type { Job, RowSource, Scheme } from '../core/types.js';
+import type { Job, RowSource } from '../core/types.js';
 import { find } from '../registry.js';
+import { type JobParts, leastCommonMultiple, partsOf } from './job-parts.js';
 
 /**
  * Whole rows of one job: what is dealt out, journaled and given a digest. Units follow from the jobs alone, never from
@@ -15,6 +16,8 @@ export interface Unit {
 /** The largest unit, unless one row quantum is larger. */
 const OUTPUT_BYTES = 4 << 20;
 const INPUT_BYTES = 16 << 20;
+/** Float32 bytes of a unit whose parts have segments: long enough pieces, and little enough to hold at once. */
+const SEGMENTED_BYTES = 8 << 20;
 
 /** Bytes that a source reads from files, each tensor counted as often as it is named. */
 export function storedBytes(source: RowSource): number {
@@ -58,25 +61,27 @@ export async function sourceQuantum(source: RowSource): Promise<number> {
   }
 }
 
-/** The scheme of a job, which the plan has looked up before. */
-export async function schemeOf({ name, scheme }: Job): Promise<Scheme> {
-  const found = await find('schemes', scheme.scheme);
-  if (!found) throw new Error(`weight ${name}: scheme ${scheme.scheme} is not registered`);
-  return found;
-}
-
-/** Rows in which a job is best cut: the scheme's quantum, and the source's too where both together stay small. */
-export async function jobQuantum(job: Job): Promise<number> {
-  const needed = (await schemeOf(job)).rowQuantum(job.scheme);
+/** Rows in which a job is best cut: what its parts need, and what the source decodes where both together stay small. */
+export async function jobQuantum(job: Job, parts: JobParts): Promise<number> {
+  const needed = parts.quantum;
   if (!Number.isFinite(needed)) return Math.max(1, job.source.rows);
   const both = leastCommonMultiple(needed, await sourceQuantum(job.source));
   return both * job.source.cols * 4 <= INPUT_BYTES ? both : needed;
 }
 
-function leastCommonMultiple(a: number, b: number): number {
-  let [x, y] = [a, b];
-  while (y !== 0) [x, y] = [y, x % y];
-  return (a / x) * b;
+/**
+ * Rows of a unit. Where a part has segments a unit is done in one step, so that neither its digest nor the length of
+ * its writes depends on memory.
+ */
+export async function unitRows(job: Job, parts: JobParts): Promise<number> {
+  const { rows, cols } = job.source;
+  const quantum = await jobQuantum(job, parts);
+  const inputBytes = storedBytes(job.source);
+  const outputBytes = Object.values(job.outputs).reduce((sum, { nbytes }) => sum + nbytes, 0);
+  const share = parts.isContiguous
+    ? Math.min(OUTPUT_BYTES / Math.max(1, outputBytes), INPUT_BYTES / Math.max(1, inputBytes))
+    : SEGMENTED_BYTES / Math.max(1, 4 * rows * cols);
+  return Math.max(1, Math.floor((rows * share) / quantum)) * quantum;
 }
 
 /** Cuts jobs into units, in the order in which their bytes stand in the input files. */
@@ -85,13 +90,11 @@ export async function splitIntoUnits(jobs: readonly Job[]): Promise<Unit[]> {
   const units: Unit[] = [];
   for (const index of order) {
     const job = jobs[index];
-    const { rows, cols } = job.source;
-    await checkSizes(job, rows, cols);
+    const { rows } = job.source;
+    const parts = await partsOf(job);
+    checkSizes(job, parts);
     const inputBytes = storedBytes(job.source);
-    const outputBytes = Object.values(job.outputs).reduce((sum, { nbytes }) => sum + nbytes, 0);
-    const share = Math.min(OUTPUT_BYTES / Math.max(1, outputBytes), INPUT_BYTES / Math.max(1, inputBytes));
-    const quantum = await jobQuantum(job);
-    const step = Math.max(1, Math.floor((rows * share) / quantum)) * quantum;
+    const step = await unitRows(job, parts);
     for (let from = 0; from < rows; from += step) {
       const count = Math.min(step, rows - from);
       units.push({ job: index, from, count, inputBytes: Math.round((inputBytes * count) / rows) });
@@ -101,12 +104,12 @@ export async function splitIntoUnits(jobs: readonly Job[]): Promise<Unit[]> {
 }
 
 /** The planned byte ranges must be those of the source's shape, or parts would run into each other. */
-async function checkSizes(job: Job, rows: number, cols: number): Promise<void> {
-  const parts = (await schemeOf(job)).layout(rows, cols, job.scheme);
-  for (const [part, { nbytes }] of Object.entries(job.outputs)) {
+function checkSizes({ name, source, outputs }: Job, { sizes }: JobParts): void {
+  const parts = sizes(source.rows);
+  for (const [part, { nbytes }] of Object.entries(outputs)) {
     if (parts[part]?.nbytes === nbytes) continue;
     throw new Error(
-      `weight ${job.name} [${rows}, ${cols}]: ${part} takes ${parts[part]?.nbytes} bytes, ${nbytes} are planned`,
+      `weight ${name} [${source.rows}, ${source.cols}]: ${part} takes ${parts[part]?.nbytes} bytes, ${nbytes} are planned`,
     );
   }
 }

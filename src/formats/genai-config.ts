@@ -1,7 +1,7 @@
 import type { Checkpoint, ConvertOptions, DecoderConfig, Json, JsonObject, PlannedGraph } from '../core/types.js';
 
 /** Search settings of onnxruntime-genai with its defaults (src/config.h), in its order. */
-function searchSettings(generation: JsonObject, maxLength: number): JsonObject {
+export function searchSettings(generation: JsonObject, maxLength: number): JsonObject {
   const keep = (key: string, fallback: Json): Json => generation[key] ?? fallback;
   return {
     diversity_penalty: keep('diversity_penalty', 0),

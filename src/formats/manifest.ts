@@ -9,6 +9,9 @@ export const MANIFEST = 'halfbyte.json';
 export interface ChunkDigest {
   offset: number;
   nbytes: number;
+  /** Set where the bytes are pieces of equal length, `stride` bytes apart, together `nbytes`. */
+  segments?: number;
+  stride?: number;
   digest: string;
 }
 
@@ -31,7 +34,7 @@ export interface Manifest {
     files: { name: string; size: number; header_sha256: string; sha256?: string }[];
   };
   totals: Plan['totals'];
-  graphs: { file: string; operators: Record<string, number> }[];
+  graphs: { file: string; operators: Record<string, number>; notes?: string[] }[];
   /** By graph file, then by the weight's name in that graph. */
   tensors: Record<string, Record<string, ManifestTensor>>;
   digest_algorithm: string;
@@ -82,7 +85,11 @@ export function manifest(
       })),
     },
     totals: plan.totals,
-    graphs: plan.graphs.map(({ file, graph }) => ({ file, operators: operatorCounts(graph) })),
+    graphs: plan.graphs.map(({ file, graph }) => ({
+      file,
+      operators: operatorCounts(graph),
+      ...(graph.notes ? { notes: graph.notes } : {}),
+    })),
     tensors: manifestTensors(plan),
     digest_algorithm: digestAlgorithm,
     files: [...files].sort((a, b) => (a.name < b.name ? -1 : 1)),

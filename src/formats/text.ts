@@ -40,3 +40,20 @@ export function readJsonObject(file: string): JsonObject | undefined {
   }
   return value as JsonObject;
 }
+
+/** Reads a text file. Throws InvalidInputError where there is none or it is not UTF-8. */
+export function readText(file: string): string {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') throw new InvalidInputError(`${file}: there is no such file.`, 'check the path.');
+    throw new EnvironmentError(`${file}: cannot be read (${code}).`, 'check the permissions of this file.');
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new InvalidInputError(`${file}: is not UTF-8 text.`, 'give a plain text file.');
+  }
+}

@@ -1,21 +1,81 @@
-import { widen } from '../core/dtype.js';
-import type { Kernels } from '../core/types.js';
+import { DTYPE_BITS, widen } from '../core/dtype.js';
+import { EnvironmentError } from '../core/errors.js';
+import { type Dtype, type Kernels, NonFiniteWeight } from '../core/types.js';
+import { KERNEL_DTYPES, SCHEME_KERNELS, type SchemeKernel } from './by-scheme.js';
+import { instantiateKernels } from './wasm.js';
 
-/** TEMPORARY stand-in until the wasm kernels land: plain memory, no kernels, so that the engine runs with the twins. */
+const PAGE = 65536;
+
+/** A fresh instance of the kernels, with a memory of its own. Throws EnvironmentError where they are not built. */
 export function loadKernels(): Kernels {
-  let memory = new ArrayBuffer(1 << 20);
+  const wasm = instantiateKernels();
+  const heapBase = wasm.heapBase.value;
+  const bytes = (address: number, nbytes: number) => new Uint8Array(wasm.memory.buffer, address, nbytes);
+  let tabulated: Dtype | undefined;
+
+  /** Fills the table of the 256 values of an 8-bit float. */
+  function tabulate(dtype: Dtype): void {
+    if (tabulated === dtype) return;
+    const codes = Uint8Array.from({ length: 256 }, (_, code) => code);
+    widen(dtype, codes, new Float32Array(wasm.memory.buffer, wasm.byteTable.value, 256));
+    tabulated = dtype;
+  }
+
   return {
-    heapBase: 0,
+    heapBase,
+    bytes,
+    startDigest: wasm.startDigest,
+    updateDigest: wasm.updateDigest,
+    finishDigest: wasm.finishDigest,
+    rotary: (frequencies, count, from, rows, factor, part, out) =>
+      wasm.rotaryRows(frequencies, count, from, rows, factor, part === 'cos', out),
+
     reserve(nbytes) {
-      if (memory.byteLength < nbytes + (1 << 20)) memory = new ArrayBuffer(nbytes + (1 << 20));
+      const missing = heapBase + nbytes - wasm.memory.buffer.byteLength;
+      if (missing <= 0) return;
+      try {
+        wasm.memory.grow(Math.ceil(missing / PAGE));
+      } catch {
+        throw new EnvironmentError(
+          `a worker's memory cannot grow to ${heapBase + nbytes} bytes.`,
+          'lower --max-memory or --workers.',
+        );
+      }
     },
-    bytes: (address, nbytes) => new Uint8Array(memory, address, nbytes),
+
     widen(dtype, from, count, to) {
-      widen(dtype, new Uint8Array(memory, from), new Float32Array(memory, to, count));
+      if (dtype === 'BF16') wasm.widenBrains(from, count, to);
+      else if (dtype === 'F16') wasm.widenHalves(from, count, to);
+      else if (dtype === 'F64') wasm.widenDoubles(from, count, to);
+      else if (dtype === 'F32') new Uint8Array(wasm.memory.buffer).copyWithin(to, from, from + 4 * count);
+      else {
+        tabulate(dtype);
+        wasm.widenBytes(from, count, to);
+      }
     },
-    supports: () => false,
-    quantize() {
-      throw new Error('no kernel');
+
+    supports: (dtype, args) =>
+      Object.hasOwn(KERNEL_DTYPES, dtype) &&
+      Object.hasOwn(SCHEME_KERNELS, args.scheme) &&
+      SCHEME_KERNELS[args.scheme].supports(args),
+
+    quantize(dtype, from, rows, cols, args, out) {
+      const kernel = SCHEME_KERNELS[args.scheme];
+      const call = { dtype: KERNEL_DTYPES[dtype] as number, from, rows, cols, args, out };
+      if (kernel.run(wasm, call)) return;
+      const rowBytes = (cols * DTYPE_BITS[dtype]) / 8;
+      throw firstRefused(kernel, dtype, bytes(from, rows * rowBytes), rowBytes, cols);
     },
   };
+}
+
+/** The first value that a kernel refused. Kernels only tell that there is one: a search afterwards costs them nothing. */
+function firstRefused(kernel: SchemeKernel, dtype: Dtype, stored: Uint8Array, rowBytes: number, cols: number): Error {
+  const values = new Float32Array(cols);
+  for (let row = 0; row * rowBytes < stored.byteLength; row++) {
+    widen(dtype, stored.subarray(row * rowBytes, (row + 1) * rowBytes), values);
+    const column = values.findIndex(kernel.refuses);
+    if (column >= 0) return new NonFiniteWeight(row, column, values[column]);
+  }
+  return new Error(`a kernel refused ${dtype} rows in which every value is in range`);
 }

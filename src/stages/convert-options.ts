@@ -43,14 +43,20 @@ function groupSize(text: string): Pick<QuantizationArgs, 'strategy' | 'group_siz
 }
 
 /** A scheme named on the command line, with the settings that go with it. Float schemes have none. */
-async function schemeArgs(flag: string, id: string, request: ConvertRequest, group: string): Promise<QuantizationArgs> {
+async function schemeArgs(
+  flag: string,
+  id: string,
+  request: ConvertRequest,
+  target: Target,
+  group: string,
+): Promise<QuantizationArgs> {
   const scheme: Scheme | undefined = await find('schemes', id);
   if (!scheme) throw new UsageError(`--${flag} ${id}: ${unknownId('schemes', id)}`, `--${flag} int4.`);
   if (scheme.type === 'float') return scheme.defaults;
   const args: QuantizationArgs = {
     ...scheme.defaults,
     ...groupSize(group),
-    symmetric: !request.asymmetric,
+    symmetric: !(request.asymmetric ?? target.defaults.weights?.symmetric === false),
     scale_dtype: request.scales === 'f16' ? 'F16' : 'F32',
     algorithm: request.algorithm ?? scheme.defaults.algorithm,
   };
@@ -71,6 +77,12 @@ function splitOverride(text: string): { pattern: string; id: string } {
   return { pattern: text.slice(0, at), id: text.slice(at + 1) };
 }
 
+const presetGroup = (preset: QuantizationArgs | undefined): string =>
+  preset?.strategy === 'channel' ? 'channel' : (preset?.group_size?.toString() ?? GENERAL.groupSize);
+
+const defaultContextLength = (target: Target, { max_position_embeddings }: DecoderConfig, prefill: number): number =>
+  target.contextLength?.(max_position_embeddings, prefill) ?? max_position_embeddings;
+
 /** Completes what the command line says with the defaults of target and model. Throws UsageError. */
 export async function convertOptions(
   request: ConvertRequest,
@@ -78,9 +90,10 @@ export async function convertOptions(
   config: DecoderConfig,
 ): Promise<ConvertOptions> {
   const preset = target.defaults;
-  const group = request.groupSize ?? (preset.weights?.strategy === 'channel' ? 'channel' : GENERAL.groupSize);
-  const scheme = (flag: string, id: string) => schemeArgs(flag, id, request, group);
+  const group = request.groupSize ?? presetGroup(preset.weights);
+  const scheme = (flag: string, id: string) => schemeArgs(flag, id, request, target, group);
   const weights = request.weights ?? preset.weights?.scheme ?? GENERAL.weights;
+  const prefill = request.prefill ?? preset.prefill ?? GENERAL.prefill;
   const options: ConvertOptions = {
     target: request.target ?? 'cpu',
     weights: await scheme('weights', weights),
@@ -95,19 +108,19 @@ export async function convertOptions(
       })),
     ),
     accuracyLevel: request.accuracyLevel ?? GENERAL.accuracyLevel,
-    contextLength: request.contextLength ?? preset.contextLength ?? config.max_position_embeddings,
-    prefill: request.prefill ?? preset.prefill ?? GENERAL.prefill,
+    contextLength: request.contextLength ?? defaultContextLength(target, config, prefill),
+    prefill,
     activations: request.activations ?? preset.activations ?? 'f32',
     attention: request.attention ?? preset.attention ?? 'gqa',
     mla: request.mla ?? preset.mla ?? 'latent',
-    experts: request.experts ?? preset.experts ?? 'qmoe',
+    experts: request.experts ?? preset.experts ?? 'auto',
   };
   target.check(options);
   return options;
 
   /** An end of the model: as named, else as the target has it, else like every other matrix. */
   async function endScheme(flag: string, id: string | undefined, fallback: QuantizationArgs | undefined) {
-    if (id !== undefined) return schemeArgs(flag, id, request, fallback?.group_size?.toString() ?? group);
+    if (id !== undefined) return schemeArgs(flag, id, request, target, fallback?.group_size?.toString() ?? group);
     return fallback ?? scheme('weights', weights);
   }
 }

@@ -1,6 +1,9 @@
-import type { Plan, ProgressListener, QuantizationArgs, ValueInfo } from '../core/types.js';
+import { UsageError } from '../core/errors.js';
+import type { Calibration, Checkpoint, Plan, ProgressListener, QuantizationArgs, ValueInfo } from '../core/types.js';
+import { startThreadsAhead } from '../engine/threads.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { operatorCounts } from '../graph/print.js';
+import { find } from '../registry.js';
 import type { ConvertRequest } from './convert-options.js';
 import { plan } from './plan.js';
 import { type WriteSettings, writePackage } from './write.js';
@@ -28,6 +31,8 @@ export interface ConvertResult {
 export interface ConvertSettings extends WriteSettings {
   output: string;
   dryRun: boolean;
+  /** File that "halfbyte calibrate" wrote, for targets with integer activations. */
+  calibration?: string;
 }
 
 const signature = (value: ValueInfo): string => `${value.name}: ${value.dtype} [${value.shape.join(', ')}]`;
@@ -60,6 +65,36 @@ export function summarize(planned: Plan): PlanSummary {
   };
 }
 
+/**
+ * The calibration that a conversion needs: none for float activations, and none for a dry run without a file, whose
+ * sizes do not depend on it.
+ */
+async function rangesFor(
+  checkpoint: Checkpoint,
+  request: ConvertRequest,
+  { calibration: file, dryRun }: ConvertSettings,
+  onProgress: ProgressListener,
+  signal: AbortSignal,
+  onNote: ((text: string) => void) | undefined,
+): Promise<Calibration | undefined> {
+  const target = await find('targets', request.target ?? 'cpu');
+  if ((request.activations ?? target?.defaults.activations) !== 'uint16') {
+    if (file === undefined) return undefined;
+    throw new UsageError(
+      `--calibration ${file}: this conversion has float activations, which need no ranges.`,
+      'leave it out, or convert for an NPU with --activations uint16.',
+    );
+  }
+  // Loaded where it is needed: most conversions need none, and it brings the whole reference engine.
+  if (file !== undefined) return (await import('../formats/calibration.js')).readCalibration(file);
+  if (dryRun) return undefined;
+  const { calibration } = await import('./calibrate.js');
+  const found = await calibration(checkpoint, { onProgress, signal });
+  const { text, tokens } = found.origin;
+  onNote?.(`calibrated on ${tokens} tokens of ${text}; for better ranges make a file with "halfbyte calibrate"`);
+  return found;
+}
+
 /** Checkpoint directory -> package directory: open, plan and, unless it is a dry run, write. */
 export async function convert(
   checkpointDir: string,
@@ -69,18 +104,34 @@ export async function convert(
   signal: AbortSignal,
   onNote?: (text: string) => void,
 ): Promise<ConvertResult> {
-  const planned = await plan(openCheckpoint(checkpointDir), request);
-  const summary = summarize(planned);
-  if (settings.dryRun) return { package: null, shard: null, plan: summary, packageBytes: null, seconds: null };
-  const started = performance.now();
-  const { complete, packageBytes } = await writePackage(planned, settings.output, settings, onProgress, signal, onNote);
-  return {
-    package: complete ? settings.output : null,
-    shard: settings.shard ?? null,
-    plan: summary,
-    packageBytes,
-    seconds: (performance.now() - started) / 1000,
-  };
+  const checkpoint = openCheckpoint(checkpointDir);
+  const inputBytes = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
+  const threads = settings.dryRun ? undefined : startThreadsAhead(inputBytes, settings.workers, settings.maxMemory);
+  try {
+    const ranges = await rangesFor(checkpoint, request, settings, onProgress, signal, onNote);
+    const planned = await plan(checkpoint, request, ranges);
+    const summary = summarize(planned);
+    if (settings.dryRun) return { package: null, shard: null, plan: summary, packageBytes: null, seconds: null };
+    const started = performance.now();
+    const writing = { ...settings, threads };
+    const { complete, packageBytes } = await writePackage(
+      planned,
+      settings.output,
+      writing,
+      onProgress,
+      signal,
+      onNote,
+    );
+    return {
+      package: complete ? settings.output : null,
+      shard: settings.shard ?? null,
+      plan: summary,
+      packageBytes,
+      seconds: (performance.now() - started) / 1000,
+    };
+  } finally {
+    await threads?.close();
+  }
 }
 
 const MEGA = 1e6;

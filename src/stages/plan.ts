@@ -1,5 +1,6 @@
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type {
+  Calibration,
   Checkpoint,
   FileRange,
   Graph,
@@ -17,6 +18,7 @@ import type {
 import { checkpointSource } from '../core/weight-source.js';
 import { storedBytes } from '../engine/units.js';
 import { genaiConfig } from '../formats/genai-config.js';
+import { genaiPipelineConfig } from '../formats/genai-pipeline.js';
 import { find, unknownId } from '../registry.js';
 import { resolveSource } from '../sources/resolve.js';
 import { type ConvertRequest, convertOptions } from './convert-options.js';
@@ -109,7 +111,7 @@ function totalsOf(jobs: Job[]): Plan['totals'] {
  * Decides everything from headers: graphs, data files with every offset, jobs and texts. No weight byte is read.
  * Throws UsageError and InvalidInputError.
  */
-export async function plan(checkpoint: Checkpoint, request: ConvertRequest): Promise<Plan> {
+export async function plan(checkpoint: Checkpoint, request: ConvertRequest, calibration?: Calibration): Promise<Plan> {
   const model = await openModel(checkpoint);
   const targetId = request.target ?? 'cpu';
   const target: Target | undefined = await find('targets', targetId);
@@ -122,24 +124,27 @@ export async function plan(checkpoint: Checkpoint, request: ConvertRequest): Pro
   const layout = new DataLayout();
   const graphs: PlannedGraph[] = [];
   for (const [name, graph] of Object.entries(drawn)) {
-    for (const stage of target.stages(options, name)) {
+    for (const stage of target.stages(options, name, calibration?.ranges)) {
       const lowered = stage.passes.reduce((current, pass) => pass(current), graph);
       graphs.push({
         file: stage.file,
         graph: lowered,
         external: await placeWeights(lowered, stage.dataFile, layout, logical),
+        ...(stage.pipeline ? { pipeline: stage.pipeline } : {}),
       });
     }
   }
+  const config = graphs.some(({ pipeline }) => pipeline) ? genaiPipelineConfig : genaiConfig;
   return {
     options,
     checkpoint: { dir: checkpoint.dir, files: checkpoint.files, config: checkpoint.config },
     graphs,
     files: layout.files(),
     jobs: layout.jobs,
-    texts: [{ name: 'genai_config.json', content: genaiConfig(checkpoint, model.config, options, graphs) }],
+    texts: [{ name: 'genai_config.json', content: config(checkpoint, model.config, options, graphs) }],
     copies: checkpoint.companions,
     totals: totalsOf(layout.jobs),
+    ...(calibration && options.activations === 'uint16' ? { calibration: calibration.origin } : {}),
   };
 }
 

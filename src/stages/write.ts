@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import type { Plan, ProgressListener } from '../core/types.js';
 import { VERSION } from '../core/version.js';
+import { digestOfFile } from '../engine/digest.js';
 import { type ExecutionResult, execute } from '../engine/execute.js';
 import { parseSize } from '../engine/memory.js';
 import { type Output, openOutput } from '../engine/output.js';
 import { parseShard } from '../engine/shard.js';
+import type { Threads } from '../engine/threads.js';
 import { sha256OfFile, sizeOfFile } from '../formats/file-digest.js';
 import { MANIFEST, type Manifest, manifest } from '../formats/manifest.js';
 import { encodeModel } from '../formats/onnx.js';
@@ -18,6 +20,8 @@ export interface WriteSettings {
   /** As `1/4`. */
   shard?: string;
   sha256?: boolean;
+  /** Worker threads that were started while the plan was made. */
+  threads?: Threads;
 }
 
 export interface Written {
@@ -42,8 +46,8 @@ export async function writePackage(
   const output = openOutput(directory, { force: settings.force ?? false, inputs, shard });
   try {
     const sha256 = settings.sha256 ?? false;
-    const { workers } = settings;
-    const options = { workers, maxMemory, shard, settings: { sha256 }, signal, onProgress, onNote };
+    const { workers, threads } = settings;
+    const options = { workers, threads, maxMemory, shard, settings: { sha256 }, signal, onProgress, onNote };
     const result = await execute(plan, output, options);
     if (!result.complete) {
       output.release();
@@ -71,8 +75,10 @@ export async function finish(plan: Plan, result: ExecutionResult, output: Output
     files.push({ name, size: nbytes, ...whole, chunks: result.digests.files[name] });
   }
   for (const name of small) {
-    const [size, digest] = [sizeOfFile(output.file(name)), await sha256OfFile(output.file(name))];
-    files.push({ name, size, ...(sha256 ? { sha256: digest } : {}), chunks: [{ offset: 0, nbytes: size, digest }] });
+    const path = output.file(name);
+    const size = sizeOfFile(path);
+    const whole = sha256 ? { sha256: await sha256OfFile(path) } : {};
+    files.push({ name, size, ...whole, chunks: [{ offset: 0, nbytes: size, digest: await digestOfFile(path) }] });
   }
   const sums = new Map<string, string>();
   if (sha256) {

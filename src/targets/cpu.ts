@@ -5,7 +5,10 @@ import { fuseGroupQueryAttention, lowerRotary } from '../passes/fuse_gqa.js';
 import { fuseSkipNorm } from '../passes/fuse_skip_norm.js';
 import { lowerElementwise } from '../passes/lower_elementwise.js';
 import { lowerEmbedding } from '../passes/lower_embedding.js';
+import { lowerExperts } from '../passes/lower_experts.js';
+import { lowerLatentAttention } from '../passes/lower_latent_attention.js';
 import { lowerLinear } from '../passes/lower_linear.js';
+import { lowerRouter } from '../passes/lower_router.js';
 import { padHeads } from '../passes/pad_heads.js';
 
 const opsets = { '': 21, 'com.microsoft': 1 };
@@ -56,6 +59,11 @@ export default {
       (op) => `com.microsoft.${op}`,
     ),
     'com.microsoft.SkipSimplifiedLayerNormalization',
+    // latent attention
+    ...['And', 'BitShift', 'BitwiseAnd', 'LessOrEqual', 'MatMul', 'Range', 'Softmax', 'Tile', 'Transpose'],
+    ...['Unsqueeze', 'Where'],
+    // experts
+    ...['GatherElements', 'Identity', 'OneHot', 'ReduceMax', 'Split', 'TopK', 'com.microsoft.QMoE'],
   ]),
 
   check(options) {
@@ -71,9 +79,12 @@ export default {
       assignSchemes(options),
       fuseSkipNorm,
       padHeads,
+      lowerLatentAttention(options.mla),
       fuseGroupQueryAttention,
       lowerRotary,
       lowerEmbedding,
+      lowerRouter,
+      lowerExperts(options.experts),
       lowerLinear(options.accuracyLevel),
       lowerElementwise,
       setOpsets,

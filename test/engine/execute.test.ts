@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { EnvironmentError, InvalidInputError, UsageError } from '../../src/core/errors.js';
-import { startDigest } from '../../src/engine/digest.js';
+import { xxh64 } from '../../src/core/xxh64.js';
 import { collect } from '../../src/engine/execute.js';
 import { parseSize, planMemory } from '../../src/engine/memory.js';
 import { openOutput, temporaryName } from '../../src/engine/output.js';
@@ -47,9 +47,7 @@ test('the bytes are what the schemes make of the sources, and the digests are th
         'zeros between parts',
       );
       end = chunk.offset + chunk.nbytes;
-      const digest = startDigest();
-      digest.update(bytes.subarray(chunk.offset, end));
-      assert.is(chunk.digest, digest.finish());
+      assert.is(chunk.digest, xxh64(bytes.subarray(chunk.offset, end)).toString(16).padStart(16, '0'));
     }
     assert.is(end, nbytes);
   }
@@ -192,7 +190,7 @@ test('names that lead out of a package are refused', () => {
 
 test('a ceiling of memory is shared out, and refused with the smallest figure that works', () => {
   const needs = { largestRow: MIB, scratch: 0 };
-  assert.equal(planMemory(2, undefined, 60 * MIB, needs), { workers: 2, bufferBytes: 4 * MIB });
+  assert.equal(planMemory(2, undefined, 60 * MIB, needs), { workers: 2, bufferBytes: MIB });
   assert.equal(planMemory(2, undefined, 60 * MIB, { largestRow: 9 * MIB, scratch: 0 }).bufferBytes, 9 * MIB);
   assert.is(planMemory(8, 130 * MIB, 60 * MIB, needs).workers, 3);
   for (let ceiling = 60 * MIB; ; ceiling += MIB) {

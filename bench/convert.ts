@@ -1,0 +1,64 @@
+/**
+ * Compares the program with `cp` of the same files and prints ratios:
+ *
+ *   npm run build && node --import tsx bench/convert.ts [--shapes qwen2-0.5b,qwen2-1.5b] [--runs 5] [--dir /tmp]
+ *
+ * `--shapes qwen2-1.5b,qwen2-7b` also prints how the ratio grows with the model. A shape needs room for three copies.
+ * Checkpoints are written once and left in the directory for the next time.
+ */
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { synthesizeCheckpoint } from '../scripts/synthesize-checkpoint.js';
+import { comparePairs, halfbyte, type Pair } from './measure.js';
+
+const { values } = parseArgs({
+  options: {
+    shapes: { type: 'string', default: 'qwen2-0.5b,qwen2-1.5b' },
+    runs: { type: 'string', default: '5' },
+    dir: { type: 'string', default: join(tmpdir(), 'halfbyte-bench') },
+  },
+});
+const runs = Number(values.runs);
+const shapes = values.shapes.split(',');
+mkdirSync(values.dir, { recursive: true });
+const output = join(values.dir, 'output');
+const clean = () => rmSync(output, { recursive: true, force: true });
+
+console.log('| what | against | seconds | against it | ratio | peak MiB |');
+console.log('|---|---|---|---|---|---|');
+const converted = new Map<string, Pair>();
+for (const shape of shapes) {
+  const checkpoint = checkpointOf(shape);
+  const copy = ['cp', '-r', checkpoint, output];
+  const convert = [...halfbyte, 'convert', checkpoint, '-o', output, '--quiet'];
+  converted.set(shape, await row(`convert ${shape} --weights int4`, copy, convert));
+  if (shape === shapes[0]) {
+    await row(`convert ${shape} --sha256`, copy, [...convert, '--sha256']);
+    const cast = [...halfbyte, 'quantize', checkpoint, '-o', output, '--quiet'];
+    await row(`quantize ${shape} to FP8 blocks`, copy, [...cast, '--layout', 'fp8_block']);
+  }
+}
+const [first, last] = [shapes[0], shapes[shapes.length - 1]];
+const growth = converted.get(last)!.ratio / converted.get(first)!.ratio;
+if (first !== last) console.log(`\nratio of ${last} over ratio of ${first}: ${growth.toFixed(2)}`);
+const help = await comparePairs([process.execPath, '-e', '0'], [...halfbyte, '--help'], 3 * runs, () => {});
+console.log(`halfbyte --help against node -e 0: ${help.ratio.toFixed(2)}`);
+
+function checkpointOf(shape: string): string {
+  const checkpoint = join(values.dir, shape);
+  if (existsSync(checkpoint)) return checkpoint;
+  const unfinished = `${checkpoint}.unfinished`;
+  rmSync(unfinished, { recursive: true, force: true });
+  synthesizeCheckpoint(shape, unfinished);
+  renameSync(unfinished, checkpoint);
+  return checkpoint;
+}
+
+async function row(what: string, baseline: string[], command: string[]): Promise<Pair> {
+  const pair = await comparePairs(baseline, command, runs, clean);
+  const numbers = [pair.seconds, pair.baselineSeconds, pair.ratio].map((value) => value.toFixed(2));
+  console.log(`| ${what} | cp | ${numbers.join(' | ')} | ${pair.peakMiB.toFixed(0)} |`);
+  return pair;
+}

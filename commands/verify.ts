@@ -1,0 +1,54 @@
+import { string as stringArgument } from '@oclif/core/args';
+import { boolean, integer, string } from '@oclif/core/flags';
+import { HalfbyteCommand } from '../src/command.js';
+import type { VerifyReport } from '../src/core/verify-report.js';
+
+export default class Verify extends HalfbyteCommand {
+  static override summary = 'Prove that a package still says what its checkpoint said.';
+  static override description =
+    'Judges structure (the graph against the reference engine on the same numbers), weights and integrity; KL ' +
+    'divergence, agreement and perplexity are reported and judged by --gate. Exit code 1: the package differs; 3: ' +
+    'one of the two cannot be read.';
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> union-int4 --reference fixtures/union-1.8m/golden.safetensors',
+    {
+      description: 'perplexity on the same windows as well',
+      command: '<%= config.bin %> <%= command.id %> union-int4 --reference golden.safetensors --text heldout.txt',
+    },
+  ];
+  static override args = {
+    path: stringArgument({ required: true, description: 'Directory of the package.' }),
+  };
+  static override flags = {
+    reference: string({ required: true, description: 'golden.safetensors with the logits to be met.' }),
+    gate: string({
+      multiple: true,
+      default: [],
+      description: "A demand, as 'kl_divergence<0.02'; may be given more than once.",
+    }),
+    text: string({ description: 'Text file whose perplexity is measured.' }),
+    windows: integer({ min: 1, description: 'At most so many windows of 256 tokens of it. Default: all.' }),
+    strict: boolean({ description: 'Exit with 1 when the verdict is ambiguous.' }),
+    threads: integer({ min: 1, description: 'Threads of the runtime. Default: one a physical core.' }),
+  };
+
+  async run(): Promise<VerifyReport> {
+    const { args, flags } = await this.parse(Verify);
+    const { describeVerify, verify } = await import('../src/stages/verify.js');
+    const report = await verify({
+      path: args.path,
+      reference: flags.reference,
+      gates: flags.gate,
+      text: flags.text,
+      windows: flags.windows,
+      strict: flags.strict,
+      threads: flags.threads,
+      reproduce: ['halfbyte', 'verify', ...this.argv].join(' '),
+      onProgress: this.progress('Verifying'),
+      signal: this.signal,
+    });
+    if (report.verdict === 'fail' || (report.verdict === 'ambiguous' && flags.strict)) this.exitCode = 1;
+    this.log(describeVerify(report));
+    return report;
+  }
+}

@@ -1,0 +1,86 @@
+import { join } from 'node:path';
+import type { Checkpoint, ConvertOptions, DecoderConfig, JsonObject, PlannedGraph } from '../core/types.js';
+import { searchSettings, tokenIds } from './genai-config.js';
+import { readJsonObject } from './text.js';
+
+/** The largest id of a tokenizer.json, -1 without one. */
+function largestTokenId(dir: string): number {
+  const tokenizer = readJsonObject(join(dir, 'tokenizer.json')) as {
+    model?: { vocab?: Record<string, number> | unknown[] };
+    added_tokens?: { id?: number }[];
+  } | undefined;
+  if (!tokenizer) return -1;
+  const vocabulary = tokenizer.model?.vocab ?? {};
+  let largest = Array.isArray(vocabulary) ? vocabulary.length - 1 : -1;
+  if (!Array.isArray(vocabulary)) for (const id of Object.values(vocabulary)) largest = Math.max(largest, id);
+  for (const { id } of tokenizer.added_tokens ?? []) largest = Math.max(largest, id ?? -1);
+  return largest;
+}
+
+/**
+ * The id that fills a prompt up to whole windows. The runtime finds the prompt's end by looking for the first pad id,
+ * so one that also ends or begins texts would cut a prompt: then the vocabulary's last id is taken where the tokenizer
+ * never makes it, and the configured one only where there is no other.
+ */
+export function padTokenId(checkpoint: Pick<Checkpoint, 'dir' | 'config' | 'generationConfig'>, vocabulary: number) {
+  const ids = tokenIds(checkpoint);
+  const ends = [ids.eos_token_id, ids.bos_token_id].flat();
+  if (ids.pad_token_id !== null && !ends.includes(ids.pad_token_id)) return ids.pad_token_id;
+  const largest = largestTokenId(checkpoint.dir);
+  return largest >= 0 && largest < vocabulary - 1 ? vocabulary - 1 : ids.pad_token_id;
+}
+
+/** genai_config.json of a pipeline of graphs (onnxruntime-genai src/config.h, `decoder-pipeline`). */
+export function genaiPipelineConfig(
+  checkpoint: Checkpoint,
+  config: DecoderConfig,
+  options: ConvertOptions,
+  graphs: PlannedGraph[],
+): string {
+  const ids = { ...tokenIds(checkpoint), pad_token_id: padTokenId(checkpoint, config.vocab_size) };
+  const cache = graphs.flatMap(({ graph }) => graph.inputs).find(({ name }) => name === 'past_keys_0');
+  const stages = graphs.flatMap(({ file, graph, pipeline }) => {
+    if (!pipeline) return [];
+    const { name, ...settings } = pipeline;
+    const names = (values: { name: string }[]) => values.map((each) => each.name);
+    const stage = { filename: file, inputs: names(graph.inputs), outputs: names(graph.outputs), ...settings };
+    return [[name, stage] as const];
+  });
+  const content: JsonObject = {
+    model: {
+      ...Object.fromEntries(Object.entries(ids).filter(([, value]) => value !== null)),
+      context_length: options.contextLength,
+      decoder: {
+        session_options: { log_id: 'onnxruntime-genai', provider_options: [] },
+        head_size: (cache?.shape[3] as number | undefined) ?? config.head_dim,
+        hidden_size: config.hidden_size,
+        inputs: {
+          input_ids: 'input_ids',
+          past_key_names: 'past_keys_%d',
+          past_value_names: 'past_values_%d',
+          past_sequence_length: 'past_seq_len',
+          total_sequence_length: 'total_seq_len',
+        },
+        outputs: { logits: 'logits', present_key_names: 'present_keys_%d', present_value_names: 'present_values_%d' },
+        num_attention_heads: config.num_attention_heads,
+        num_hidden_layers: config.num_hidden_layers,
+        num_key_value_heads: (cache?.shape[1] as number | undefined) ?? config.num_key_value_heads,
+        sliding_window: {
+          window_size: options.prefill,
+          pad_value: 0,
+          alignment: 'left',
+          slide_inputs: true,
+          slide_key_value_cache: false,
+        },
+        pipeline: [Object.fromEntries(stages) as JsonObject],
+      },
+      type: 'decoder-pipeline',
+      vocab_size: config.vocab_size,
+    },
+    search: {
+      ...searchSettings(checkpoint.generationConfig, options.contextLength),
+      past_present_share_buffer: true,
+    },
+  };
+  return `${JSON.stringify(content, null, 2)}\n`;
+}

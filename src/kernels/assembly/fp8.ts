@@ -1,0 +1,168 @@
+// 8-bit floats with a float32 scale for each block of rows and columns: twin of schemes/fp8_e4m3.ts and fp8_e5m2.ts.
+import { BF16, bytesOf, exponentBits, F16, F32, fourValues, halfValues, smallFloatCodes } from './lanes';
+
+const E4M3: i32 = 0;
+const E5M2: i32 = 1;
+
+/** The values of a row that are left beyond whole vectors of 16, and their codes. */
+const TAIL: usize = memory.data(64, 16);
+const TAIL_CODES: usize = memory.data(16, 16);
+
+// @ts-ignore: decorator
+@inline
+function largestValue(target: i32): f32 {
+  return target == E4M3 ? 448 : 57344;
+}
+
+/** Maxima of raw bits without sign over 16 values: 16-bit or 32-bit lanes. */
+// @ts-ignore: decorator
+@inline
+function largestOf(dtype: i32, at: usize, largest: v128): v128 {
+  if (dtype == F32) {
+    const mask = i32x4.splat(0x7fffffff);
+    const a = i32x4.max_s(v128.and(v128.load(at), mask), v128.and(v128.load(at, 16), mask));
+    const b = i32x4.max_s(v128.and(v128.load(at, 32), mask), v128.and(v128.load(at, 48), mask));
+    return i32x4.max_s(largest, i32x4.max_s(a, b));
+  }
+  const mask = i16x8.splat(0x7fff);
+  const a = v128.and(v128.load(at), mask);
+  return i16x8.max_s(largest, i16x8.max_s(a, v128.and(v128.load(at, 16), mask)));
+}
+
+// @ts-ignore: decorator
+@inline
+function loadTail(dtype: i32, from: usize, count: usize): void {
+  memory.fill(TAIL, 0, 64);
+  memory.copy(TAIL, from, count * bytesOf(dtype));
+}
+
+/** The largest magnitude of a block as float32, or NaN where a value is not finite. */
+// @ts-ignore: decorator
+@inline
+function largestMagnitude(dtype: i32, from: usize, rows: usize, count: usize, stride: usize): f32 {
+  const size = bytesOf(dtype);
+  const whole = (count & ~15) * size;
+  let lanes = i32x4.splat(0);
+  for (let row: usize = 0; row < rows; row++) {
+    const start = from + row * stride;
+    for (let at = start; at < start + whole; at += 16 * size) lanes = largestOf(dtype, at, lanes);
+    if ((count & 15) != 0) {
+      loadTail(dtype, start + whole, count & 15);
+      lanes = largestOf(dtype, TAIL, lanes);
+    }
+  }
+  v128.store(TAIL, lanes);
+  let bits: i32 = 0;
+  for (let at = TAIL; at < TAIL + 16; at += size) bits = max(bits, dtype == F32 ? load<i32>(at) : <i32>load<u16>(at));
+  if (bits >= exponentBits(dtype)) return NaN;
+  if (dtype == F16) return f32x4.extract_lane(halfValues(i32x4.splat(bits)), 0);
+  return reinterpret<f32>(dtype == BF16 ? bits << 16 : bits);
+}
+
+// @ts-ignore: decorator
+@inline
+function magnitudeCodes(target: i32, x: v128, scale: v128): v128 {
+  const scaled = f32x4.pmin(f32x4.splat(largestValue(target)), f32x4.div(f32x4.abs(x), scale));
+  return target == E4M3 ? smallFloatCodes(scaled, 3, -6) : smallFloatCodes(scaled, 2, -14);
+}
+
+/** Codes of 16 values. Narrowing saturates, so that it keeps the sign of a float's bits. */
+// @ts-ignore: decorator
+@inline
+function sixteenCodes(dtype: i32, target: i32, at: usize, scale: v128): v128 {
+  const size = bytesOf(dtype);
+  const a = fourValues(dtype, at);
+  const b = fourValues(dtype, at + 4 * size);
+  const c = fourValues(dtype, at + 8 * size);
+  const d = fourValues(dtype, at + 12 * size);
+  const signs = i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
+  const codes = i8x16.narrow_i16x8_u(
+    i16x8.narrow_i32x4_s(magnitudeCodes(target, a, scale), magnitudeCodes(target, b, scale)),
+    i16x8.narrow_i32x4_s(magnitudeCodes(target, c, scale), magnitudeCodes(target, d, scale)),
+  );
+  return v128.or(codes, v128.and(signs, i8x16.splat(i8.MIN_VALUE)));
+}
+
+/** One block: its scale and codes; `stride` is a row's bytes in the source, `cols` its codes. */
+// @ts-ignore: decorator
+@inline
+function encodeBlock(
+  dtype: i32,
+  target: i32,
+  from: usize,
+  rows: usize,
+  count: usize,
+  cols: usize,
+  codes: usize,
+  scales: usize,
+): bool {
+  const size = bytesOf(dtype);
+  const stride = cols * size;
+  const largest = largestMagnitude(dtype, from, rows, count, stride);
+  if (isNaN(largest)) return false;
+  const exact = largest / largestValue(target);
+  const scale: f32 = exact == 0 ? 1 : exact;
+  store<f32>(scales, scale);
+  const divisor = f32x4.splat(scale);
+  const whole = count & ~15;
+  for (let row: usize = 0; row < rows; row++) {
+    const source = from + row * stride;
+    const to = codes + row * cols;
+    for (let i: usize = 0; i < whole; i += 16) v128.store(to + i, sixteenCodes(dtype, target, source + i * size, divisor));
+    if (whole < count) {
+      loadTail(dtype, source + whole * size, count - whole);
+      v128.store(TAIL_CODES, sixteenCodes(dtype, target, TAIL, divisor));
+      memory.copy(to + whole, TAIL_CODES, count - whole);
+    }
+  }
+  return true;
+}
+
+// @ts-ignore: decorator
+@inline
+function encodeBlocks(
+  dtype: i32,
+  target: i32,
+  from: usize,
+  rows: usize,
+  cols: usize,
+  blockRows: usize,
+  blockCols: usize,
+  codes: usize,
+  scales: usize,
+): bool {
+  const size = bytesOf(dtype);
+  let scaleTo = scales;
+  for (let row: usize = 0; row < rows; row += blockRows) {
+    for (let col: usize = 0; col < cols; col += blockCols) {
+      const at = row * cols + col;
+      const height = min(blockRows, rows - row);
+      const width = min(blockCols, cols - col);
+      if (!encodeBlock(dtype, target, from + at * size, height, width, cols, codes + at, scaleTo)) return false;
+      scaleTo += 4;
+    }
+  }
+  return true;
+}
+
+/** Quantizes a matrix by blocks; false where a value is not finite. `target` is 0 for E4M3, 1 for E5M2. */
+export function fp8Blocks(
+  dtype: i32,
+  target: i32,
+  from: usize,
+  rows: usize,
+  cols: usize,
+  blockRows: usize,
+  blockCols: usize,
+  codes: usize,
+  scales: usize,
+): bool {
+  if (target == E4M3) {
+    if (dtype == BF16) return encodeBlocks(BF16, E4M3, from, rows, cols, blockRows, blockCols, codes, scales);
+    if (dtype == F16) return encodeBlocks(F16, E4M3, from, rows, cols, blockRows, blockCols, codes, scales);
+    return encodeBlocks(F32, E4M3, from, rows, cols, blockRows, blockCols, codes, scales);
+  }
+  if (dtype == BF16) return encodeBlocks(BF16, E5M2, from, rows, cols, blockRows, blockCols, codes, scales);
+  if (dtype == F16) return encodeBlocks(F16, E5M2, from, rows, cols, blockRows, blockCols, codes, scales);
+  return encodeBlocks(F32, E5M2, from, rows, cols, blockRows, blockCols, codes, scales);
+}

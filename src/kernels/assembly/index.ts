@@ -1,0 +1,11 @@
+export { convertFloats } from './floats';
+export { fp8Blocks } from './fp8';
+export { integerSettings } from './integer_grids';
+export { integerGroups } from './integer_groups';
+export { integerRows } from './integer_rows';
+export { rotaryRows } from './rotary';
+export { TABLE as byteTable, widenBrains, widenBytes, widenDoubles, widenHalves } from './widen';
+export { finishDigest, startDigest, updateDigest } from './xxh64';
+
+/** First byte that belongs to the caller. */
+export const heapBase: usize = (__heap_base + 15) & ~15;

@@ -1,0 +1,114 @@
+// Integer codes with a scale for each group of a row: twin of schemes/arithmetic/integer_scheme.ts, strategy `group`.
+import {
+  bits,
+  CODES,
+  chooseBatch,
+  copyValues,
+  encode,
+  flip,
+  halfScales,
+  INPUT,
+  noteRange,
+  SCALES,
+  setCode,
+  zeroPointCode,
+} from './integer_grids';
+import { BF16, bytesOf, F16, F32 } from './lanes';
+
+/** Collects `count` groups from group `first` on into INPUT: halves as float32, padding and missing groups as 0. */
+function gather(dtype: i32, from: usize, cols: usize, group: usize, first: usize, count: usize): void {
+  const size = bytesOf(dtype);
+  const blocks = (cols + group - 1) / group;
+  const stored: usize = dtype == F16 ? 4 : size;
+  memory.fill(INPUT, 0, 8 * group * stored);
+  let row = first / blocks;
+  let block = first % blocks;
+  for (let done: usize = 0; done < count; ) {
+    const run = min(count - done, blocks - block);
+    const values = min(run * group, cols - block * group);
+    const source = from + (row * cols + block * group) * size;
+    const target = INPUT + done * group * stored;
+    copyValues(dtype, source, values, target);
+    done += run;
+    block = 0;
+    row++;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function encodeBatch(dtype: i32, source: usize, group: usize, codes: usize, scales: usize): bool {
+  const nbytes = group * bytesOf(dtype);
+  for (let slot: usize = 0; slot < 8; slot++) noteRange(dtype, source + slot * nbytes, nbytes, slot);
+  if (!chooseBatch(dtype, scales)) return false;
+  const width = bits;
+  const codeBytes = width == 4 ? group >> 1 : group;
+  for (let slot: usize = 0; slot < 8; slot++) {
+    if (width == 4) encode(dtype, 4, source + slot * nbytes, group, slot, codes + slot * codeBytes);
+    else encode(dtype, 8, source + slot * nbytes, group, slot, codes + slot * codeBytes);
+  }
+  return true;
+}
+
+function encodeBatchBf16(source: usize, group: usize, codes: usize, scales: usize): bool {
+  return encodeBatch(BF16, source, group, codes, scales);
+}
+
+function encodeBatchF32(source: usize, group: usize, codes: usize, scales: usize): bool {
+  return encodeBatch(F32, source, group, codes, scales);
+}
+
+/** Quantizes rows by groups of columns; false where a value is not finite. `zeroPoints` is 0 for symmetric codes. */
+export function integerGroups(
+  dtype: i32,
+  from: usize,
+  rows: usize,
+  cols: usize,
+  group: usize,
+  codes: usize,
+  scales: usize,
+  zeroPoints: usize,
+): bool {
+  const blocks = (cols + group - 1) / group;
+  const total = rows * blocks;
+  const size = bytesOf(dtype);
+  const width = <usize>bits;
+  const codeBytes = (group * width) >> 3;
+  const scaleBytes: usize = halfScales ? 2 : 4;
+  const zeroPointBytes = (blocks * width + 7) >> 3;
+  const padding = blocks * group - cols;
+  const noteRows = zeroPoints != 0 || padding != 0;
+  let row: usize = 0;
+  let block: usize = 0;
+  // the nibble left over at the end of a row's zero points is 8
+  if (zeroPoints != 0) memory.fill(zeroPoints, <u8>(0x88 ^ flip), rows * zeroPointBytes);
+
+  for (let first: usize = 0; first < total; first += 8) {
+    const count = min<usize>(8, total - first);
+    const inPlace = padding == 0 && count == 8 && dtype != F16;
+    if (!inPlace) gather(dtype, from, cols, group, first, count);
+    const source = inPlace ? from + first * group * size : INPUT;
+    const codesTo = count == 8 ? codes + first * codeBytes : CODES;
+    const scalesTo = count == 8 ? scales + first * scaleBytes : SCALES;
+    const finite =
+      dtype == BF16
+        ? encodeBatchBf16(source, group, codesTo, scalesTo)
+        : encodeBatchF32(source, group, codesTo, scalesTo);
+    if (!finite) return false;
+    if (count < 8) {
+      memory.copy(codes + first * codeBytes, CODES, count * codeBytes);
+      memory.copy(scales + first * scaleBytes, SCALES, count * scaleBytes);
+    }
+    for (let slot: usize = 0; noteRows && slot < count; slot++) {
+      const code = zeroPointCode(slot);
+      if (zeroPoints != 0) setCode(zeroPoints + row * zeroPointBytes, block, code);
+      if (++block < blocks) continue;
+      // 0 * infinity is not the zero point: padding is, whatever the scale
+      const end = (first + slot + 1) * group;
+      for (let i = end - padding; i < end; i++) setCode(codes, i, code);
+      block = 0;
+      row++;
+    }
+  }
+  return true;
+}

@@ -1,0 +1,81 @@
+import { float32ToBf16 } from '../core/dtype.js';
+import type { Dtype, QuantizationArgs, QuantizationStrategy } from '../core/types.js';
+import type { KernelExports } from './wasm.js';
+
+/** Stored dtypes that kernels read, by their numbers in assembly/lanes.ts. */
+export const KERNEL_DTYPES: Partial<Record<Dtype, number>> = { BF16: 0, F32: 1, F16: 2 };
+
+/** What one call quantizes: rows of a stored dtype at an address, and the address of each part. */
+export interface KernelCall {
+  dtype: number;
+  from: number;
+  rows: number;
+  cols: number;
+  args: QuantizationArgs;
+  out: Record<string, number>;
+}
+
+/** The kernel of a scheme. */
+export interface SchemeKernel {
+  supports(args: QuantizationArgs): boolean;
+  /** False where a value is refused. */
+  run(wasm: KernelExports, call: KernelCall): boolean;
+  /** Whether the scheme refuses a value: a number that is not finite, or one beyond the range of the format. */
+  refuses(x: number): boolean;
+}
+
+const notFinite = (x: number) => !Number.isFinite(x);
+
+function integerKernel(bits: 4 | 8): SchemeKernel {
+  return {
+    supports: ({ algorithm, strategy }) => algorithm === 'rtn' && (strategy === 'group' || strategy === 'channel'),
+    run(wasm, { dtype, from, rows, cols, args, out }) {
+      const flip = args.signed ? (bits === 4 ? 0x88 : 0x80) : 0;
+      wasm.integerSettings(bits, Number(args.symmetric), Number(args.scale_dtype === 'F16'), flip);
+      const parts = [out.codes, out.scales, args.symmetric ? 0 : out.zero_points] as const;
+      return args.strategy === 'channel'
+        ? wasm.integerRows(dtype, from, rows, cols, ...parts) !== 0
+        : wasm.integerGroups(dtype, from, rows, cols, args.group_size as number, ...parts) !== 0;
+    },
+    refuses: notFinite,
+  };
+}
+
+function floatKernel(target: Dtype, refuses: (x: number) => boolean): SchemeKernel {
+  return {
+    supports: () => true,
+    run: (wasm, { dtype, from, rows, cols, out }) =>
+      wasm.convertFloats(dtype, KERNEL_DTYPES[target] as number, from, rows * cols, out.codes) !== 0,
+    refuses,
+  };
+}
+
+function fp8Kernel(target: 0 | 1): SchemeKernel {
+  return {
+    supports: ({ algorithm, strategy, scale_dtype }) =>
+      algorithm === 'rtn' &&
+      scale_dtype === 'F32' &&
+      (strategy === 'tensor' || strategy === 'channel' || strategy === 'block'),
+    run(wasm, { dtype, from, rows, cols, args, out }) {
+      const blocks: Partial<Record<QuantizationStrategy, [number, number] | undefined>> = {
+        tensor: [rows, cols],
+        channel: [1, cols],
+        block: args.block_structure,
+      };
+      const [blockRows, blockCols] = blocks[args.strategy] as [number, number];
+      return wasm.fp8Blocks(dtype, target, from, rows, cols, blockRows, blockCols, out.codes, out.scales) !== 0;
+    },
+    refuses: notFinite,
+  };
+}
+
+/** Kernels by scheme id. */
+export const SCHEME_KERNELS: Record<string, SchemeKernel> = {
+  int4: integerKernel(4),
+  int8: integerKernel(8),
+  fp8_e4m3: fp8Kernel(0),
+  fp8_e5m2: fp8Kernel(1),
+  f32: floatKernel('F32', notFinite),
+  f16: floatKernel('F16', (x) => !(Math.abs(x) < 65520)),
+  bf16: floatKernel('BF16', (x) => (float32ToBf16(x) & 0x7f80) === 0x7f80),
+};

@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { EnvironmentError } from '../core/errors.js';
+
+/** What src/kernels/assembly/index.ts exports: addresses and counts are u32, truth values 0 or 1. */
+export interface KernelExports {
+  memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
+  heapBase: { readonly value: number };
+  byteTable: { readonly value: number };
+  widenBrains(from: number, count: number, to: number): void;
+  widenHalves(from: number, count: number, to: number): void;
+  widenDoubles(from: number, count: number, to: number): void;
+  widenBytes(from: number, count: number, to: number): void;
+  convertFloats(dtype: number, target: number, from: number, count: number, to: number): number;
+  integerSettings(bits: number, symmetric: number, halfScales: number, flip: number): void;
+  integerGroups(
+    dtype: number,
+    from: number,
+    rows: number,
+    cols: number,
+    group: number,
+    codes: number,
+    scales: number,
+    zeroPoints: number,
+  ): number;
+  integerRows(
+    dtype: number,
+    from: number,
+    rows: number,
+    cols: number,
+    codes: number,
+    scales: number,
+    zeroPoints: number,
+  ): number;
+  rotaryRows(
+    frequencies: number,
+    count: number,
+    first: number,
+    rows: number,
+    factor: number,
+    cosine: boolean,
+    out: number,
+  ): void;
+  fp8Blocks(
+    dtype: number,
+    target: number,
+    from: number,
+    rows: number,
+    cols: number,
+    blockRows: number,
+    blockCols: number,
+    codes: number,
+    scales: number,
+  ): number;
+  startDigest(state: number): void;
+  updateDigest(state: number, from: number, nbytes: number): void;
+  finishDigest(state: number): bigint;
+}
+
+// The part of the WebAssembly interface in use: its declarations come only with those of a browser's DOM.
+declare const WebAssembly: {
+  Module: new (bytes: Uint8Array) => object;
+  Instance: new (module: object, imports: object) => { exports: unknown };
+};
+
+/** A fresh instance of kernels.wasm, which stands beside this file. Throws EnvironmentError where it was not built. */
+export function instantiateKernels(): KernelExports {
+  const file = fileURLToPath(new URL('./kernels.wasm', import.meta.url));
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    throw new EnvironmentError(`the compiled kernels cannot be read: ${(error as Error).message}.`, 'npm run build.');
+  }
+  return new WebAssembly.Instance(new WebAssembly.Module(bytes), {}).exports as KernelExports;
+}

@@ -1,0 +1,143 @@
+import { FLOAT_DTYPES, f8e4m3ToFloat32, widen } from '../core/dtype.js';
+import { InvalidInputError } from '../core/errors.js';
+import type { Json, JsonObject, Layout, LogicalTensor, PackedSource, TensorRef } from '../core/types.js';
+import { matrixOf } from './plain.js';
+
+/** DeepSeek's name misleads: the tensor holds what codes are multiplied by, not its inverse. */
+const SCALE = '_scale_inv';
+const E4M3 = Float32Array.from({ length: 256 }, (_, code) => f8e4m3ToFloat32(code));
+
+/**
+ * deepseek_fp8: `X.weight` in F8_E4M3 [M, N] with a multiplier for each block of it,
+ * `X.weight_scale_inv` [ceil(M/128), ceil(N/128)], F32 in DeepSeek's checkpoints and BF16 in Qwen's. Blocks at the
+ * edges are smaller. The value is float32(code) * scale (inference/kernel.py of deepseek-ai/DeepSeek-V3).
+ * Other float tensors (embeddings, norms, routers) stand as they are.
+ */
+export default {
+  matches: (config) => quantizationConfig(config).quant_method === 'fp8',
+
+  undress(tensors, config) {
+    const block = blockSize(quantizationConfig(config));
+    const logical = new Map<string, LogicalTensor>();
+    for (const ref of tensors.values()) {
+      if (ref.name.endsWith(SCALE)) checkOwner(ref, tensors);
+      else if (ref.dtype === 'F8_E4M3') logical.set(ref.name, scaled(ref, tensors, block));
+      else if (FLOAT_DTYPES.includes(ref.dtype)) {
+        const source = { kind: 'tensor' as const, ref, ...matrixOf(ref.shape) };
+        logical.set(ref.name, { name: ref.name, shape: ref.shape, source });
+      }
+    }
+    return logical;
+  },
+
+  // A row needs its own codes and one row of scales, so no block is ever decoded for a row of it.
+  rowQuantum: () => 1,
+
+  needs(source, from, count) {
+    const { codes, scales } = source.parts;
+    const { blockRows } = blocksOf(source);
+    const first = Math.floor(from / blockRows);
+    const rowBytes = scales.nbytes / scales.shape[0];
+    const scaleRows = Math.ceil((from + count) / blockRows) - first;
+    return {
+      codes: [{ file: codes.file, offset: codes.offset + from * source.cols, nbytes: count * source.cols }],
+      scales: [{ file: scales.file, offset: scales.offset + first * rowBytes, nbytes: scaleRows * rowBytes }],
+    };
+  },
+
+  decode(source, from, count, bytes, out) {
+    const { cols } = source;
+    const { blockRows, blockCols } = blocksOf(source);
+    const across = Math.ceil(cols / blockCols);
+    const firstBlock = Math.floor(from / blockRows);
+    const scales = new Float32Array((Math.ceil((from + count) / blockRows) - firstBlock) * across);
+    widen(source.parts.scales.dtype, bytes.scales, scales);
+    const { codes } = bytes;
+    for (let row = 0; row < count; row++) {
+      const scaleRow = (Math.floor((from + row) / blockRows) - firstBlock) * across;
+      for (let block = 0, column = 0; block < across; block++) {
+        const scale = scales[scaleRow + block];
+        const end = row * cols + Math.min(cols, column + blockCols);
+        for (let i = row * cols + column; i < end; i++) out[i] = E4M3[codes[i]] * scale;
+        column += blockCols;
+      }
+    }
+  },
+} satisfies Layout;
+
+const isObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const quantizationConfig = (config: JsonObject): JsonObject =>
+  isObject(config.quantization_config) ? config.quantization_config : {};
+
+/** Rows and columns that share a scale. Throws InvalidInputError for settings that mean other bytes. */
+function blockSize({ fmt, weight_block_size: block, activation_scheme }: JsonObject): number[] {
+  const refuse = (key: string, found: Json | undefined, needed: string) => {
+    throw new InvalidInputError(
+      `config.json: quantization_config.${key} is ${JSON.stringify(found ?? null)}; layout deepseek_fp8 needs ${needed}.`,
+      'convert the original checkpoint instead.',
+    );
+  };
+  if (fmt !== undefined && fmt !== 'e4m3') refuse('fmt', fmt, '"e4m3"');
+  if (activation_scheme !== undefined && activation_scheme !== 'dynamic') {
+    refuse('activation_scheme', activation_scheme, '"dynamic"');
+  }
+  const isSize = (each: Json) => typeof each === 'number' && Number.isSafeInteger(each) && each > 0;
+  if (!Array.isArray(block) || block.length !== 2 || !block.every(isSize)) {
+    refuse('weight_block_size', block, 'the rows and columns that share a scale, as [128, 128]');
+  }
+  return block as number[];
+}
+
+function checkOwner(scale: TensorRef, tensors: ReadonlyMap<string, TensorRef>): void {
+  const name = scale.name.slice(0, -SCALE.length);
+  const owner = tensors.get(name);
+  if (owner?.dtype === 'F8_E4M3') return;
+  throw new InvalidInputError(
+    `${scale.file}: tensor "${scale.name}" scales "${name}", which is ${owner ? `${owner.dtype}; it needs F8_E4M3` : 'missing'}.`,
+    owner ? 'remove quantization_config if the weights were cast back.' : 'download the missing shard.',
+  );
+}
+
+function scaled(ref: TensorRef, tensors: ReadonlyMap<string, TensorRef>, block: number[]): LogicalTensor {
+  const name = ref.name + SCALE;
+  const scales = tensors.get(name);
+  if (!scales) {
+    throw new InvalidInputError(
+      `${ref.file}: tensor "${ref.name}" is F8_E4M3 and needs its scales "${name}", which are missing.`,
+      'download the missing shard.',
+    );
+  }
+  const [blockRows, blockCols] = block;
+  const [rows, cols] = ref.shape;
+  const needed = [Math.ceil(rows / blockRows), Math.ceil(cols / blockCols)];
+  if (ref.shape.length !== 2 || String(scales.shape) !== String(needed)) {
+    throw new InvalidInputError(
+      `${scales.file}: tensor "${name}" is [${scales.shape.join(', ')}]; "${ref.name}" [${ref.shape.join(', ')}] in blocks of ` +
+        `${blockRows} x ${blockCols} needs ${ref.shape.length === 2 ? `[${needed.join(', ')}]` : 'two dimensions'}.`,
+      'check that quantization_config.weight_block_size belongs to these weights.',
+    );
+  }
+  if (!FLOAT_DTYPES.includes(scales.dtype)) {
+    throw new InvalidInputError(
+      `${scales.file}: tensor "${name}" has dtype ${scales.dtype}; scales need one of ${FLOAT_DTYPES.join(', ')}.`,
+      'convert the original checkpoint instead.',
+    );
+  }
+  const source: PackedSource = {
+    kind: 'packed',
+    layout: 'deepseek_fp8',
+    parts: { codes: ref, scales },
+    parameters: { weight_block_size: [blockRows, blockCols] },
+    name: ref.name,
+    rows,
+    cols,
+  };
+  return { name: ref.name, shape: ref.shape, source };
+}
+
+function blocksOf(source: PackedSource): { blockRows: number; blockCols: number } {
+  const [blockRows, blockCols] = source.parameters.weight_block_size as number[];
+  return { blockRows, blockCols };
+}

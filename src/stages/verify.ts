@@ -1,0 +1,76 @@
+import { UsageError } from '../core/errors.js';
+import type { ProgressListener } from '../core/types.js';
+import type { Verdict, VerifyReport } from '../core/verify-report.js';
+import { VERSION } from '../core/version.js';
+import { isPackage, openPackage } from '../formats/package-reader.js';
+import { verifyText } from '../report/verify-text.js';
+import type { Findings } from './verify/findings.js';
+import { judgeGate, parseGate } from './verify/gates.js';
+import { openStoredReference } from './verify/stored-reference.js';
+import { verifyPackage } from './verify/verify-package.js';
+
+export interface VerifyOptions {
+  /** Directory of a package or of a quantized checkpoint. */
+  path: string;
+  /** A golden.safetensors, or the directory of the original checkpoint. */
+  reference: string;
+  /** As `kl_divergence<0.02`. */
+  gates: string[];
+  /** A text whose perplexity is measured, in windows of 256 tokens that begin with the bos token. */
+  text?: string;
+  /** At most so many windows of it. */
+  windows?: number;
+  /** Ambiguous counts as failed. */
+  strict: boolean;
+  threads?: number;
+  /** The command line, for the report. */
+  reproduce: string;
+  onProgress: ProgressListener;
+  signal?: AbortSignal;
+}
+
+/**
+ * Verifies a package against a reference and judges structure, weights, integrity and gates. What differs is a verdict
+ * of the report, not an error: InvalidInputError only where one of the two cannot be read.
+ */
+export async function verify(options: VerifyOptions): Promise<VerifyReport> {
+  const gates = options.gates.map(parseGate);
+  if (!isPackage(options.path)) {
+    throw new UsageError(`${options.path}: is no package.`, 'give the directory that halfbyte convert wrote.');
+  }
+  const stored = openStoredReference(options.reference);
+  const { subject, findings } = await verifyPackage(openPackage(options.path), stored, null, options);
+  const { comparisons, perplexity } = findings;
+  for (const gate of gates) findings.checks.push(...judgeGate(gate, { comparisons, perplexity, others: {} }));
+  const { verdict, summary } = judge(findings);
+  return {
+    formatVersion: 1,
+    tool: { name: 'halfbyte', version: VERSION },
+    verdict,
+    summary,
+    subject,
+    reference: { kind: 'golden', path: options.reference },
+    ...findings,
+    reproduce: options.reproduce,
+  };
+}
+
+/** The worst verdict of all checks, and the sentence of the first check that has it. */
+function judge({ checks }: Findings): { verdict: Verdict; summary: string } {
+  for (const verdict of ['fail', 'ambiguous'] as const) {
+    const found = checks.filter((each) => each.verdict === verdict);
+    if (found.length === 0) continue;
+    const more = found.length === 1 ? '' : ` (and ${found.length - 1} more)`;
+    return { verdict, summary: `${found[0].message}${more}` };
+  }
+  if (checks.length === 0) {
+    return {
+      verdict: 'ambiguous',
+      summary: 'Nothing could be judged: the package has no manifest and no --gate was given.',
+    };
+  }
+  return { verdict: 'pass', summary: `${checks.length} checks hold.` };
+}
+
+/** The report as text for a terminal. */
+export const describeVerify = verifyText;

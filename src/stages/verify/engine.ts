@@ -1,0 +1,67 @@
+import type { Checkpoint, Graph, LogicalTensor, ProgressListener } from '../../core/types.js';
+import { type Evaluation, type EvaluationOptions, evaluate } from '../../reference/evaluate.js';
+import { storedWeights } from '../../reference/stored-weights.js';
+import type { WeightLookup } from '../../reference/weights.js';
+import { InputFiles } from '../../sources/input-files.js';
+import { logicalTensors } from '../coverage.js';
+import { drawGraphs, type Model, openModel } from '../model.js';
+
+/** The reference engine on one set of weights. `margin` is the least of all routing decisions so far. */
+export interface Engine {
+  graph: Graph;
+  weights: WeightLookup;
+  vocabulary: number;
+  margin: number;
+  run(sequences: number[][], options?: EvaluationOptions): Promise<Evaluation>;
+  close(): void;
+}
+
+/** The engine on a graph and on weights that are read through `files`. */
+export function engineOn(
+  graph: Graph,
+  weightsOf: (files: InputFiles) => WeightLookup,
+  settings: { onProgress?: ProgressListener; signal?: AbortSignal; threads?: number },
+): Engine {
+  const files = new InputFiles();
+  const logits = graph.outputs.find(({ name }) => name === 'logits');
+  const engine: Engine = {
+    graph,
+    weights: weightsOf(files),
+    vocabulary: Number(logits?.shape.at(-1)),
+    margin: Number.POSITIVE_INFINITY,
+    run: (sequences, options) =>
+      evaluate(graph, engine.weights, sequences, {
+        ...settings,
+        onRoutingMargin: ({ margin }) => {
+          engine.margin = Math.min(engine.margin, margin);
+        },
+        ...options,
+      }),
+    close: () => files.close(),
+  };
+  return engine;
+}
+
+/** A checkpoint ready to be asked: its model, its logical tensors and the engine on its own weights. */
+export interface ReferenceCheckpoint {
+  model: Model;
+  logical: Map<string, LogicalTensor>;
+  /** Draws the decoder for so many positions and puts the engine on the checkpoint's weights. */
+  engine(contextLength: number): Engine;
+}
+
+export async function openReferenceCheckpoint(
+  checkpoint: Checkpoint,
+  settings: Parameters<typeof engineOn>[2],
+): Promise<ReferenceCheckpoint> {
+  const model = await openModel(checkpoint);
+  const logical = await logicalTensors(checkpoint);
+  return {
+    model,
+    logical,
+    engine: (contextLength) => {
+      const graph = drawGraphs(model, contextLength).decoder;
+      return engineOn(graph, (files) => storedWeights(graph, logical, files), settings);
+    },
+  };
+}

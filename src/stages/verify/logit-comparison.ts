@@ -1,0 +1,122 @@
+import type { Metric } from '../../core/types.js';
+import type { Comparison, Disagreement, MetricValue } from '../../core/verify-report.js';
+import { bootstrapInterval } from '../../metrics/math/bootstrap.js';
+import { klDivergence } from '../../metrics/math/divergence.js';
+import { ErrorSums } from '../../metrics/math/error-sums.js';
+import { logSumExp } from '../../metrics/math/log-softmax.js';
+import { greatest } from '../../metrics/math/ranking.js';
+import { find, ids } from '../../registry.js';
+
+/** Positions drawn together by the bootstrap: neighbours of a text depend on each other. */
+const BLOCK = 16;
+const DISAGREEMENTS = 40;
+
+export type TokenText = (id: number) => string | null;
+
+type PositionMetric = Metric & Required<Pick<Metric, 'position' | 'summary'>>;
+
+/** Every registered metric that has a value at each position, by id. */
+export async function positionMetrics(): Promise<Map<string, PositionMetric>> {
+  const metrics = new Map<string, PositionMetric>();
+  for (const id of ids('metrics')) {
+    const metric = await find('metrics', id);
+    if (metric?.position && metric.summary) metrics.set(id, metric as PositionMetric);
+  }
+  return metrics;
+}
+
+/** 95 % interval of a summary over positions; fewer resamples for long texts, whose intervals are narrow anyway. */
+export function intervalOf(values: Float64Array, summary: (values: Float64Array) => number) {
+  return bootstrapInterval(values, summary, { block: BLOCK, resamples: values.length > 4096 ? 200 : 1000 });
+}
+
+/** Collects what two runs say about the same token ids, row of logits by row, and sums it up. */
+export class LogitComparison {
+  readonly #values = new Map<PositionMetric['position'], number[]>();
+  readonly #kl: number[] = [];
+  readonly #lengths: number[] = [];
+  readonly #error = new ErrorSums();
+  #disagreements: Disagreement[] = [];
+
+  constructor(
+    readonly set: string,
+    readonly referee: Comparison['referee'],
+    readonly metrics: Map<string, PositionMetric>,
+    readonly textOf: TokenText,
+  ) {}
+
+  /** Adds a sequence: logits [ids, vocabulary] of both runs. */
+  add(sequence: readonly number[], reference: Float32Array, actual: Float32Array): void {
+    const vocabulary = reference.length / sequence.length;
+    const index = this.#lengths.length;
+    this.#lengths.push(sequence.length);
+    sequence.forEach((id, position) => {
+      const [from, to] = [position * vocabulary, (position + 1) * vocabulary];
+      const next = sequence[position + 1];
+      const [referenceRow, actualRow] = [reference.subarray(from, to), actual.subarray(from, to)];
+      this.#addRow(referenceRow, actualRow, next ?? -1);
+      const kl = this.#kl[this.#kl.length - 1];
+      const [theirs, ours] = [greatest(referenceRow, 3), greatest(actualRow, 3)];
+      if (theirs[0] === ours[0]) return;
+      const token = (each: number) => ({ id: each, text: this.textOf(each) });
+      this.#keep({
+        sequence: index,
+        position,
+        token: token(id),
+        next: next === undefined ? null : token(next),
+        kl,
+        reference: this.#candidates(referenceRow, theirs),
+        actual: this.#candidates(actualRow, ours),
+      });
+    });
+  }
+
+  #addRow(reference: Float32Array, actual: Float32Array, target: number): void {
+    const done = new Set<PositionMetric['position']>();
+    for (const { position, over } of this.metrics.values()) {
+      if (done.has(position) || (over === 'targets' && target < 0)) continue;
+      done.add(position);
+      const values = this.#values.get(position) ?? [];
+      this.#values.set(position, values);
+      values.push(position(reference, actual, target));
+    }
+    this.#kl.push(klDivergence(reference, actual));
+    this.#error.add(reference, actual);
+  }
+
+  #candidates(row: Float32Array, best: number[]) {
+    const total = logSumExp(row);
+    return best.map((id) => ({ id, text: this.textOf(id), probability: Math.exp(row[id] - total) }));
+  }
+
+  #keep(found: Disagreement): void {
+    this.#disagreements.push(found);
+    if (this.#disagreements.length < 4 * DISAGREEMENTS) return;
+    this.#disagreements = worst(this.#disagreements);
+  }
+
+  finish(): Comparison {
+    const metrics: MetricValue[] = [...this.metrics].flatMap(([id, { position, summary, unit, better }]) => {
+      const values = Float64Array.from(this.#values.get(position) ?? []);
+      if (values.length === 0) return [];
+      return [{ id, value: summary(values), interval: intervalOf(values, summary), unit, better }];
+    });
+    return {
+      set: this.set,
+      referee: this.referee,
+      sequences: this.#lengths.length,
+      tokens: this.#kl.length,
+      metrics,
+      kl: this.#kl,
+      lengths: this.#lengths,
+      relativeError: Math.sqrt(this.#error.noise / this.#error.signal),
+      disagreements: worst(this.#disagreements),
+    };
+  }
+}
+
+const worst = (found: Disagreement[]) => [...found].sort((a, b) => b.kl - a.kl).slice(0, DISAGREEMENTS);
+
+/** A metric's value in a comparison; NaN where it was not measured. */
+export const metricOf = (comparison: Comparison, id: string): number =>
+  comparison.metrics.find((each) => each.id === id)?.value ?? Number.NaN;

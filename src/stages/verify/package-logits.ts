@@ -1,0 +1,35 @@
+import { InterruptedError } from '../../core/errors.js';
+import type { Package } from '../../formats/package-reader.js';
+import type { Decoder } from '../../runtime/decoder.js';
+
+/** Tokens that a package computes at once: activations of a batch grow with it. */
+const BATCH_TOKENS = 512;
+
+/**
+ * Prefill logits of sequences laid end to end, [tokens, vocabulary]. Neighbours of equal length run as one batch, so
+ * that a batch dimension is exercised; a pipeline runs them one by one.
+ */
+export async function packageLogits(
+  opened: Package,
+  decoder: Decoder,
+  sequences: number[][],
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  const { vocabSize } = decoder;
+  const tokens = sequences.reduce((sum, each) => sum + each.length, 0);
+  const all = new Float32Array(tokens * vocabSize);
+  const isPipeline = opened.genai.model.type === 'decoder-pipeline';
+  let at = 0;
+  for (let from = 0; from < sequences.length; ) {
+    if (signal?.aborted) throw new InterruptedError('Interrupted while verifying.');
+    const { length } = sequences[from];
+    const most = isPipeline ? 1 : Math.max(1, Math.floor(BATCH_TOKENS / length));
+    let count = 1;
+    while (count < most && sequences[from + count]?.length === length) count++;
+    const logits = await decoder.logitsOf(sequences.slice(from, from + count));
+    all.set(logits, at);
+    at += logits.length;
+    from += count;
+  }
+  return all;
+}

@@ -1,0 +1,34 @@
+import type { Graph } from '../../core/types.js';
+import type { Manifest } from '../../formats/manifest.js';
+import type { Allowance } from './run-checks.js';
+
+/** Greatest value of a block over its root mean square: 2.2 for 32 normal values, up to 4 for activations of language models. */
+const CREST = 4;
+/** Errors add up as if independent; measured ones stay below half of what that gives. */
+const SAFETY = 2;
+
+/**
+ * What rounding of activations may do to the logits. A symmetric grid of n steps to the block's greatest value has a
+ * step of max / n and, uniform within a step, an error of CREST / (n sqrt(12)) of the values' root mean square. Each
+ * product passes that share on to its result, and the errors of the products before the logits add in squares:
+ * SAFETY * CREST / (n sqrt(12)) * sqrt(products).
+ */
+export function allowanceOf(manifest: Manifest, drawn: Graph): Allowance {
+  const { accuracyLevel, activations, target } = manifest.options;
+  const products = drawn.nodes.filter(({ op }) => op === 'Linear' || op === 'Experts').length;
+  const bound = (levels: number) => ((SAFETY * CREST) / (levels * Math.sqrt(12))) * Math.sqrt(products);
+  const isInteger = Object.values(manifest.tensors).some((tensors) =>
+    Object.values(tensors).some(({ scheme }) => scheme.scheme === 'int4' || scheme.scheme === 'int8'),
+  );
+  if (target !== 'cpu' && activations === 'uint16') {
+    // Ranges of uint16 activations are those of a calibration, not of the block at hand: 2^8 of its 2^16 steps are used.
+    return { isExact: false, relative: bound(256), reason: `uint16 activations before ${products} products` };
+  }
+  if (target !== 'cpu' && activations === 'f16') {
+    return { isExact: false, relative: bound(1024), reason: `float16 activations before ${products} products` };
+  }
+  if (accuracyLevel === 4 && isInteger) {
+    return { isExact: false, relative: bound(127), reason: `int8 activations before ${products} products` };
+  }
+  return { isExact: true, relative: 0, reason: '' };
+}

@@ -1,0 +1,78 @@
+import { InvalidInputError } from '../../core/errors.js';
+import type { Checkpoint, Graph, JsonObject } from '../../core/types.js';
+import type { VerifySubject } from '../../core/verify-report.js';
+import type { Manifest } from '../../formats/manifest.js';
+import type { Package } from '../../formats/package-reader.js';
+import { schemeText } from '../convert.js';
+import { drawGraphs, type Model, openModel } from '../model.js';
+
+/** The manifest of a package, null in a package of another tool. */
+export const manifestOf = (opened: Package): Manifest | null => opened.manifest as unknown as Manifest | null;
+
+/** The model that a config draws, without its weights. */
+export function modelOfConfig(dir: string, config: JsonObject): Promise<Model> {
+  const checkpoint: Checkpoint = {
+    dir,
+    config,
+    generationConfig: {},
+    tensors: new Map(),
+    files: [],
+    companions: [],
+  };
+  return openModel(checkpoint);
+}
+
+/** The decoder's graph as drawn, for so many positions. */
+export function drawnDecoder(model: Model, contextLength: number): Graph {
+  return drawGraphs(model, contextLength).decoder;
+}
+
+/** A package as the report introduces it. */
+export function describePackage(opened: Package): VerifySubject {
+  const manifest = manifestOf(opened);
+  const base = { kind: 'package' as const, path: opened.dir, model: opened.genai.model.type };
+  if (!manifest) {
+    return {
+      ...base,
+      target: 'unknown',
+      schemes: {},
+      accuracyLevel: null,
+      parameters: null,
+      weightBytes: null,
+      bitsPerWeight: null,
+      files: [],
+    };
+  }
+  const schemes: Record<string, number> = {};
+  for (const { scheme } of Object.values(manifest.tensors).flatMap((each) => Object.values(each))) {
+    schemes[schemeText(scheme)] = (schemes[schemeText(scheme)] ?? 0) + 1;
+  }
+  return {
+    ...base,
+    model: String(manifest.checkpoint.config.model_type),
+    target: manifest.options.target,
+    schemes,
+    accuracyLevel: manifest.options.accuracyLevel,
+    parameters: manifest.totals.parameters,
+    weightBytes: manifest.totals.weightBytes,
+    bitsPerWeight: manifest.totals.bitsPerWeight,
+    files: manifest.files.map(({ name, size }) => ({ name, size })),
+  };
+}
+
+/** Throws InvalidInputError where the manifest is not one that this version reads. */
+export function checkManifest(opened: Package): void {
+  const manifest = manifestOf(opened);
+  if (!manifest) return;
+  const isWhole =
+    manifest.format_version === 1 &&
+    [manifest.options, manifest.checkpoint?.config, manifest.tensors, manifest.totals].every(
+      (each) => typeof each === 'object' && each !== null,
+    ) &&
+    Array.isArray(manifest.files);
+  if (isWhole) return;
+  throw new InvalidInputError(
+    `${opened.dir}/halfbyte.json: is not a manifest of format version 1.`,
+    'convert the checkpoint again with this version.',
+  );
+}

@@ -1,0 +1,51 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Graph } from '../../src/core/types.js';
+import type { Manifest } from '../../src/formats/manifest.js';
+import { openPackage } from '../../src/formats/package-reader.js';
+import { evaluate } from '../../src/reference/evaluate.js';
+import { InputFiles } from '../../src/sources/input-files.js';
+import { convert } from '../../src/stages/convert.js';
+import type { ConvertRequest } from '../../src/stages/convert-options.js';
+import { drawGraphs } from '../../src/stages/model.js';
+import { PackageWeights } from '../../src/stages/package-weights.js';
+import { modelOfConfig } from '../../src/stages/verify/subject.js';
+import { fixture } from '../reference/fixtures.js';
+
+/** A directory of its own for each test file, with packages made on first demand. `remove` ends it. */
+export function packages() {
+  const work = mkdtempSync(join(tmpdir(), 'halfbyte-packages-'));
+  const made = new Map<string, Promise<string>>();
+  return {
+    work,
+    /** Converts a fixture in this thread and returns the package's directory. */
+    of(name: string, request: ConvertRequest): Promise<string> {
+      const key = JSON.stringify([name, request]);
+      const output = join(work, `${name}-${made.size}`);
+      const known = made.get(key) ?? makePackage(fixture(name), output, request);
+      made.set(key, known);
+      return known;
+    },
+    remove: () => rmSync(work, { recursive: true, force: true }),
+  };
+}
+
+export async function makePackage(checkpoint: string, output: string, request: ConvertRequest): Promise<string> {
+  const { signal } = new AbortController();
+  await convert(checkpoint, request, { output, dryRun: false, workers: 0 }, () => {}, signal);
+  return output;
+}
+
+/** Logits of the reference engine on a package's own dequantized weights, [tokens, vocabulary]. */
+export async function dequantizedLogits(dir: string, sequences: number[][]): Promise<Float32Array> {
+  const manifest = openPackage(dir).manifest as unknown as Manifest;
+  const model = await modelOfConfig(dir, manifest.checkpoint.config);
+  const drawn: Graph = drawGraphs(model, manifest.options.contextLength).decoder;
+  const files = new InputFiles();
+  try {
+    return (await evaluate(drawn, new PackageWeights(dir, manifest, drawn).lookup(files), sequences)).logits;
+  } finally {
+    files.close();
+  }
+}
