@@ -12,6 +12,7 @@ export default class Generate extends HalfbyteCommand {
     '<%= config.bin %> <%= command.id %> qwen-int4 --chat -p "Why is the sky blue?" --max-new-tokens 500',
     'echo "Once upon a time" | <%= config.bin %> <%= command.id %> stories-int4 -p - --temperature 0.8 --seed 7',
     '<%= config.bin %> <%= command.id %> tiny-int4 --ids 17,4,99 --json',
+    '<%= config.bin %> <%= command.id %> deepseek-int4 -p "Why is the sky blue?" --greedy --speculate mtp',
   ];
   static override args = {
     package: stringArgument({ required: true, description: 'Directory of the package, as halfbyte convert wrote it.' }),
@@ -34,6 +35,11 @@ export default class Generate extends HalfbyteCommand {
     greedy: boolean({
       description: 'Always take the likeliest token.',
       exclusive: ['temperature', 'top-k', 'top-p'],
+    }),
+    speculate: string({
+      options: ['mtp'],
+      description:
+        "Draft tokens with the package's multi-token prediction and check them with the model: the text of --greedy in fewer calls.",
     }),
     threads: integer({ min: 1, description: 'Threads of the runtime. Default: one a physical core.' }),
   };
@@ -60,6 +66,7 @@ export default class Generate extends HalfbyteCommand {
         repetitionPenalty: numberOf('--repetition-penalty', flags['repetition-penalty']),
         seed: flags.seed,
         greedy: flags.greedy,
+        speculate: flags.speculate as 'mtp' | undefined,
         threads: flags.threads,
         signal: this.signal,
         forTerminal: process.stdout.isTTY,
@@ -102,6 +109,11 @@ function summary(result: GenerateResult): string {
     `${result.newTokens} new tokens${decode}; prompt of ${result.promptTokens} tokens, ` +
       `first token after ${(result.timeToFirstTokenSeconds * 1000).toFixed(0)} ms`,
   ];
+  if (result.speculation) {
+    const { acceptedTokens, draftedTokens, acceptanceRate, modelCalls } = result.speculation;
+    const rate = acceptanceRate === null ? '' : ` (${(100 * acceptanceRate).toFixed(0)} %)`;
+    lines.push(`${acceptedTokens} of ${draftedTokens} drafts accepted${rate}, ${modelCalls} calls of the model`);
+  }
   if (result.sampling.doSample) lines.push(`seed ${result.sampling.seed}`);
   if (result.stopReason === 'context') lines.push('stopped at the end of the context');
   return lines.join('; ');

@@ -367,7 +367,11 @@ export interface Layout {
   /** Whether a checkpoint with this config.json wears this layout. */
   matches(config: JsonObject): boolean;
   /** The logical float tensors behind the stored ones, by the names that architectures use. Throws InvalidInputError. */
-  undress(tensors: ReadonlyMap<string, TensorRef>, config: JsonObject): Map<string, LogicalTensor>;
+  undress(
+    tensors: ReadonlyMap<string, TensorRef>,
+    config: JsonObject,
+    values: StoredValues,
+  ): Map<string, LogicalTensor>;
   /** Rows that decode together: row ranges asked of `needs` start and end on multiples of it (or at the last row). */
   rowQuantum(source: PackedSource): number;
   /** The byte ranges of each part, in the order in which `decode` gets them concatenated, for rows [from, from + count). */
@@ -387,6 +391,14 @@ export interface Layout {
   /** The writing side, of layouts that have one. */
   dressing?: Dressing;
 }
+/** What headers do not tell a layout. */
+export interface StoredValues {
+  /** The bytes of a small tensor that decides what others mean, as group indices and zero points. */
+  read(ref: TensorRef): Uint8Array;
+  /** Says what values show that config.json does not say, as zero points that are not what it calls them. */
+  note(text: string): void;
+}
+
 export type PackedSource = Extract<RowSource, { kind: 'packed' }>;
 
 /** A matrix of a checkpoint [rows, cols], by its stored name with the ending `.weight`. */
@@ -414,6 +426,8 @@ export interface Dressing {
   floats?: Dtype;
   /** Whether a matrix is one that engines of this layout expect quantized, by its name and sizes. */
   quantizes(matrix: NamedMatrix, args: QuantizationArgs): boolean;
+  /** Matrices of one key share the scale of their tensors, as q, k and v that an engine fuses; undefined for none. */
+  sharedScale?(matrix: NamedMatrix, args: QuantizationArgs): string | undefined;
   /** Rows that must be packed together, as 8 where zero points of eight rows share a word. */
   rowQuantum(args: QuantizationArgs): number;
   /** Parts of a matrix [rows, cols] as they are stored; exact sizes. Parts shorter than a row quantum end a tensor. */
@@ -591,21 +605,63 @@ export interface PlanTotals {
   bitsPerWeight: number;
 }
 
-/** Everything that is known before a weight byte is read. */
-export interface Plan {
-  options: ConvertOptions;
+/** Bytes of a data file that no job makes, as the header of a safetensors file. */
+export interface Inlay {
+  file: string;
+  offset: number;
+  base64: string;
+}
+
+/** What the engine executes: everything is known before a weight byte is read. */
+export interface WritePlan {
+  options: ConvertOptions | QuantizeOptions;
   checkpoint: { dir: string; files: CheckpointFile[]; config: JsonObject };
-  /** Graph files by name inside the package. */
-  graphs: PlannedGraph[];
   files: PlannedFile[];
   jobs: Job[];
+  inlays?: Inlay[];
   /** Small text files written as they stand. */
   texts: { name: string; content: string }[];
   /** Files copied unchanged from the checkpoint. */
   copies: string[];
   totals: PlanTotals;
+}
+
+/** The plan of a package. */
+export interface Plan extends WritePlan {
+  options: ConvertOptions;
+  /** Graph files by name inside the package. */
+  graphs: PlannedGraph[];
   /** What the ranges of integer activations come from. */
   calibration?: CalibrationOrigin;
+}
+
+/** Settings of `quantize`, complete. */
+export interface QuantizeOptions {
+  layout: string;
+  args: QuantizationArgs;
+  only: string[];
+  skip: string[];
+  overrides: { pattern: string; scheme: QuantizationArgs }[];
+  /** More bits for the first and last eighth of the layers, v_proj and down_proj. */
+  mixed: QuantizationArgs | null;
+  /** Bytes of tensors in a file, unless one tensor is larger. */
+  maxShardBytes: number;
+}
+
+/** The plan of a dressed checkpoint. */
+export interface QuantizePlan extends WritePlan {
+  options: QuantizeOptions;
+  /** What becomes of each logical tensor. */
+  tensors: PlannedTensor[];
+}
+
+/** What becomes of a tensor: `keeps` codes of another layout, `rounds` to a grid, or goes `unquantized`. */
+export interface PlannedTensor {
+  name: string;
+  shape: number[];
+  scheme: QuantizationArgs;
+  fate: 'keeps' | 'rounds' | 'unquantized';
+  nbytes: number;
 }
 
 /** Progress of long work, told as it happens; commands show it, `--json` and `--quiet` drop it. */

@@ -1,4 +1,5 @@
 import type { Kernels } from '../core/types.js';
+import { xxh64 } from '../core/xxh64.js';
 import { loadKernels } from '../kernels/kernels.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';
 
@@ -28,6 +29,9 @@ export class Digest {
     return BigInt.asUintN(64, this.kernels.finishDigest(this.state)).toString(16).padStart(16, '0');
   }
 }
+
+/** The digest of bytes outside the kernels' memory, for small ones. */
+export const digestOfBytes = (bytes: Uint8Array): string => xxh64(bytes).toString(16).padStart(16, '0');
 
 const PIECE = 1 << 20;
 

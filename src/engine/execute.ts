@@ -1,5 +1,5 @@
 import { EnvironmentError, InterruptedError, InvalidInputError } from '../core/errors.js';
-import type { Json, Plan, ProgressListener } from '../core/types.js';
+import type { Json, ProgressListener, WritePlan } from '../core/types.js';
 import { DIGEST_ALGORITHM } from './digest.js';
 import { identityOf } from './identity.js';
 import { partRanges, partsOf } from './job-parts.js';
@@ -60,7 +60,7 @@ export interface ExecutionResult {
  * Throws InvalidInputError for weights that are not finite and files that changed, EnvironmentError where the disk
  * fails, InterruptedError after the signal; finished work stays for the next run in each case.
  */
-export async function execute(plan: Plan, output: Output, options: ExecuteOptions = {}): Promise<ExecutionResult> {
+export async function execute(plan: WritePlan, output: Output, options: ExecuteOptions = {}): Promise<ExecutionResult> {
   const { shard, settings = null } = options;
   const units = await splitIntoUnits(plan.jobs);
   const bytes = units.map((unit) => unitBytes(unit, plan.jobs[unit.job]));
@@ -97,7 +97,7 @@ export async function execute(plan: Plan, output: Output, options: ExecuteOption
  * disk. Throws InvalidInputError that says what is missing. No input is read.
  */
 export async function collect(
-  plan: Plan,
+  plan: WritePlan,
   identity: string,
   output: Output,
   options: ExecuteOptions = {},
@@ -123,14 +123,14 @@ export async function collect(
   };
 }
 
-async function dealMemory(plan: Plan, { workers, maxMemory }: ExecuteOptions, inputBytes: number) {
+async function dealMemory(plan: WritePlan, { workers, maxMemory }: ExecuteOptions, inputBytes: number) {
   const needs = await memoryNeeds(plan.jobs, BEST_BUFFER);
   const wanted = workers ?? (inputBytes < WORTH_THREADS ? 0 : undefined);
   return planMemory(wanted, maxMemory, process.memoryUsage.rss(), needs);
 }
 
 async function run(
-  plan: Plan,
+  plan: WritePlan,
   tasks: Task[],
   output: Output,
   memory: { workers: number; bufferBytes: number },
@@ -173,7 +173,7 @@ async function run(
 }
 
 async function byFile(
-  plan: Plan,
+  plan: WritePlan,
   units: readonly Unit[],
   digests: ReadonlyMap<number, string[]>,
 ): Promise<Record<string, ChunkDigest[]>> {

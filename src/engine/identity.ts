@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join, sep } from 'node:path';
-import type { Json, Plan } from '../core/types.js';
+import type { Json, WritePlan } from '../core/types.js';
 import { VERSION } from '../core/version.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';
 import { DIGEST_ALGORITHM } from './digest.js';
@@ -12,7 +12,7 @@ const JOURNAL_VERSION = 1;
  * Names one piece of work: SHA-256 over version, jobs, options and the input files' names, sizes, header digests and times of
  * change. Paths count from the checkpoint's directory, which machines may mount in different places.
  */
-export function identityOf(plan: Plan, settings: Json, fs: FileSystem = realFileSystem): string {
+export function identityOf(plan: WritePlan, settings: Json, fs: FileSystem = realFileSystem): string {
   const { dir, files } = plan.checkpoint;
   const inputs = files.map((file) => [file, Math.round(modifiedAt(join(dir, file.name), fs))]);
   const prefix = dir.endsWith(sep) ? dir : dir + sep;

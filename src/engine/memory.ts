@@ -43,14 +43,14 @@ export function planMemory(
   );
 }
 
-/** Reads `--max-memory`: a number with B, kB, MB, GB, KiB, MiB or GiB. Throws UsageError. */
-export function parseSize(text: string): number {
+/** Reads a size such as that of `--max-memory`: a number with B, kB, MB, GB, KiB, MiB or GiB. Throws UsageError. */
+export function parseSize(text: string, flag = '--max-memory'): number {
   const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?$/i.exec(text.trim());
   const [, digits, prefix, binary] = match ?? [];
   const power = ['', 'k', 'm', 'g', 't'].indexOf((prefix ?? '').toLowerCase());
   const bytes = Math.floor(Number(digits) * (binary ? 1024 : 1000) ** power);
   if (!match || (binary && !prefix) || !Number.isSafeInteger(bytes) || bytes <= 0) {
-    throw new UsageError(`--max-memory ${text}: needed is a size such as 200MiB or 1GB.`, '--max-memory 200MiB.');
+    throw new UsageError(`${flag} ${text}: needed is a size such as 200MiB or 1GB.`, `${flag} 200MiB.`);
   }
   return bytes;
 }

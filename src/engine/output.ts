@@ -1,10 +1,10 @@
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { EnvironmentError, InvalidInputError, UsageError } from '../core/errors.js';
-import type { Json, Plan } from '../core/types.js';
+import type { Json, WritePlan } from '../core/types.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';
 import { type FinishedUnits, Journal, readJournal } from './journal.js';
 import { isLocked, takeLock } from './lock.js';
-import { unwritable } from './output-files.js';
+import { OutputFiles, unwritable } from './output-files.js';
 import type { Shard } from './shard.js';
 
 /** Name of the directory beside the package in which it grows, until it is complete. */
@@ -25,7 +25,7 @@ export interface OutputOptions {
 /** What shards leave for `merge`: the plan, its identity, and the settings that finishing needs. */
 export interface StoredPlan {
   identity: string;
-  plan: Plan;
+  plan: WritePlan;
   settings: Json;
 }
 
@@ -127,6 +127,17 @@ export class Output {
   /** Writes a small file of the package. */
   writeFile(name: string, content: string | Uint8Array): void {
     this.#replace(this.file(name), (path) => this.fs.writeFileSync(path, content));
+  }
+
+  /** Writes bytes into a data file that has its size already. */
+  writeAt(name: string, offset: number, bytes: Uint8Array): void {
+    this.file(name);
+    const files = new OutputFiles(this.dir, this.fs);
+    try {
+      files.write(name, offset, bytes);
+    } finally {
+      files.close();
+    }
   }
 
   /** Takes a file over unchanged. A merge leaves alone what the shards have brought. */

@@ -5,10 +5,12 @@ import { readJsonObject } from './text.js';
 
 /** The largest id of a tokenizer.json, -1 without one. */
 function largestTokenId(dir: string): number {
-  const tokenizer = readJsonObject(join(dir, 'tokenizer.json')) as {
-    model?: { vocab?: Record<string, number> | unknown[] };
-    added_tokens?: { id?: number }[];
-  } | undefined;
+  const tokenizer = readJsonObject(join(dir, 'tokenizer.json')) as
+    | {
+        model?: { vocab?: Record<string, number> | unknown[] };
+        added_tokens?: { id?: number }[];
+      }
+    | undefined;
   if (!tokenizer) return -1;
   const vocabulary = tokenizer.model?.vocab ?? {};
   let largest = Array.isArray(vocabulary) ? vocabulary.length - 1 : -1;

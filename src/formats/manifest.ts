@@ -1,4 +1,12 @@
-import type { FileRange, JsonObject, Plan, QuantizationArgs, Weight, WeightSource } from '../core/types.js';
+import type {
+  FileRange,
+  JsonObject,
+  Plan,
+  QuantizationArgs,
+  QuantizePlan,
+  Weight,
+  WeightSource,
+} from '../core/types.js';
 import { checkpointSource } from '../core/weight-source.js';
 import { operatorCounts } from '../graph/print.js';
 
@@ -63,35 +71,43 @@ export function manifestTensors(plan: Pick<Plan, 'graphs'>): Manifest['tensors']
   return tensors;
 }
 
-/** The manifest of a finished package. `files` are its files with their digests, in the order of their names. */
+/** halfbyte.json of a checkpoint that `quantize` wrote. */
+export interface CheckpointManifest
+  extends Pick<Manifest, 'format_version' | 'tool' | 'checkpoint' | 'totals' | 'digest_algorithm' | 'files'> {
+  options: QuantizePlan['options'];
+  tensors: QuantizePlan['tensors'];
+}
+
+/** The manifest of a finished package or checkpoint. `files` are its files with their digests. */
 export function manifest(
-  plan: Plan,
+  plan: Plan | QuantizePlan,
   version: string,
   digestAlgorithm: string,
   files: Manifest['files'],
   inputSha256?: ReadonlyMap<string, string>,
-): Manifest {
-  return {
-    format_version: 1,
-    tool: { name: 'halfbyte', version },
-    options: plan.options,
-    checkpoint: {
-      config: plan.checkpoint.config,
-      files: plan.checkpoint.files.map(({ name, size, headerSha256 }) => ({
-        name,
-        size,
-        header_sha256: headerSha256,
-        ...(inputSha256?.has(name) ? { sha256: inputSha256.get(name) } : {}),
-      })),
-    },
-    totals: plan.totals,
-    graphs: plan.graphs.map(({ file, graph }) => ({
-      file,
-      operators: operatorCounts(graph),
-      ...(graph.notes ? { notes: graph.notes } : {}),
+): Manifest | CheckpointManifest {
+  const head = { format_version: 1 as const, tool: { name: 'halfbyte' as const, version } };
+  const checkpoint = {
+    config: plan.checkpoint.config,
+    files: plan.checkpoint.files.map(({ name, size, headerSha256 }) => ({
+      name,
+      size,
+      header_sha256: headerSha256,
+      ...(inputSha256?.has(name) ? { sha256: inputSha256.get(name) } : {}),
     })),
-    tensors: manifestTensors(plan),
+  };
+  const tail = {
     digest_algorithm: digestAlgorithm,
     files: [...files].sort((a, b) => (a.name < b.name ? -1 : 1)),
   };
+  const { totals } = plan;
+  if (!('graphs' in plan)) {
+    return { ...head, options: plan.options, checkpoint, totals, tensors: plan.tensors, ...tail };
+  }
+  const graphs = plan.graphs.map(({ file, graph }) => ({
+    file,
+    operators: operatorCounts(graph),
+    ...(graph.notes ? { notes: graph.notes } : {}),
+  }));
+  return { ...head, options: plan.options, checkpoint, totals, graphs, tensors: manifestTensors(plan), ...tail };
 }

@@ -16,7 +16,8 @@ export interface SafetensorsLayout {
   nbytes: number;
 }
 
-const bytesOf = ({ dtype, shape }: TensorEntry): number =>
+/** Bytes of a tensor's data. */
+export const tensorBytes = ({ dtype, shape }: TensorEntry): number =>
   (shape.reduce((product, each) => product * each, 1) * DTYPE_BITS[dtype]) / 8;
 
 /**
@@ -31,7 +32,7 @@ export function layoutSafetensors(tensors: TensorEntry[], metadata: Record<strin
   let end = 0;
   const begins = ordered.map((tensor) => {
     const begin = end;
-    end += bytesOf(tensor);
+    end += tensorBytes(tensor);
     if (!Number.isSafeInteger(end))
       throw new Error(`${tensor.name}: ${tensor.dtype} [${tensor.shape}] is no whole number of bytes`);
     entries[tensor.name] = { dtype: tensor.dtype, shape: tensor.shape, data_offsets: [begin, end] };
@@ -45,7 +46,7 @@ export function layoutSafetensors(tensors: TensorEntry[], metadata: Record<strin
   const places = new Map(
     ordered.map((tensor, index) => [
       tensor.name,
-      { offset: header.byteLength + begins[index], nbytes: bytesOf(tensor) },
+      { offset: header.byteLength + begins[index], nbytes: tensorBytes(tensor) },
     ]),
   );
   return { header, places, nbytes: header.byteLength + end };

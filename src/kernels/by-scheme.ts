@@ -28,7 +28,8 @@ const notFinite = (x: number) => !Number.isFinite(x);
 
 function integerKernel(bits: 4 | 8): SchemeKernel {
   return {
-    supports: ({ algorithm, strategy }) => algorithm === 'rtn' && (strategy === 'group' || strategy === 'channel'),
+    supports: ({ algorithm, strategy, scale_dtype }) =>
+      algorithm === 'rtn' && scale_dtype !== 'BF16' && (strategy === 'group' || strategy === 'channel'),
     run(wasm, { dtype, from, rows, cols, args, out }) {
       const flip = args.signed ? (bits === 4 ? 0x88 : 0x80) : 0;
       wasm.integerSettings(bits, Number(args.symmetric), Number(args.scale_dtype === 'F16'), flip);

@@ -1,11 +1,98 @@
 import { FLOAT_DTYPES, f8e4m3ToFloat32, widen } from '../core/dtype.js';
-import { InvalidInputError } from '../core/errors.js';
-import type { Json, JsonObject, Layout, LogicalTensor, PackedSource, TensorRef } from '../core/types.js';
+import { InvalidInputError, UsageError } from '../core/errors.js';
+import { matrixKind } from '../core/matrix-kinds.js';
+import type {
+  DressedTensor,
+  Dressing,
+  Json,
+  JsonObject,
+  Layout,
+  LogicalTensor,
+  PackedSource,
+  QuantizationArgs,
+  TensorRef,
+} from '../core/types.js';
 import { matrixOf } from './plain.js';
 
 /** DeepSeek's name misleads: the tensor holds what codes are multiplied by, not its inverse. */
 const SCALE = '_scale_inv';
 const E4M3 = Float32Array.from({ length: 256 }, (_, code) => f8e4m3ToFloat32(code));
+
+const BLOCK: [number, number] = [128, 128];
+
+const acrossOf = (size: number, blockSize: number) => Math.ceil(size / blockSize);
+
+/**
+ * The writing side, held against the bytes and the config.json of DeepSeek-V3 (README_WEIGHTS.md): 128 x 128 blocks,
+ * multipliers in F32 even where they are powers of two, as V3.1 has them (`scale_fmt: ue8m0`).
+ */
+const dressing: Dressing = {
+  defaults: {
+    scheme: 'fp8_e4m3',
+    strategy: 'block',
+    block_structure: BLOCK,
+    symmetric: true,
+    scale_dtype: 'F32',
+    algorithm: 'rtn',
+  },
+
+  check({ scheme, strategy, block_structure, scale_dtype }, flag) {
+    if (scheme !== 'fp8_e4m3' || strategy !== 'block' || String(block_structure) !== String(BLOCK)) {
+      throw new UsageError(
+        `${flag} ${scheme} with strategy ${strategy}: layout deepseek_fp8 stores fp8_e4m3 in blocks of 128 x 128.`,
+        '--weights fp8_e4m3, or --layout compressed_tensors for other forms.',
+      );
+    }
+    if (scale_dtype !== 'F32' && scale_dtype !== 'F8_E8M0') {
+      throw new UsageError(
+        `--scales ${scale_dtype.toLowerCase()}: layout deepseek_fp8 stores its multipliers in float32.`,
+        '--scales f32, or --scales e8m0 for powers of two.',
+      );
+    }
+  },
+
+  // vLLM builds eh_proj of multi-token prediction as a plain linear layer.
+  quantizes: ({ name }) => matrixKind(name) === 'linear' && !name.endsWith('.eh_proj.weight'),
+
+  rowQuantum: () => BLOCK[0],
+
+  parts: (rows, cols) => ({
+    codes: { nbytes: rows * cols },
+    scales: { nbytes: 4 * acrossOf(rows, BLOCK[0]) * acrossOf(cols, BLOCK[1]) },
+  }),
+
+  pack(packed, _rows, _cols, { scale_dtype }, out) {
+    out.codes.set(packed.codes);
+    const { buffer, byteOffset, byteLength } = out.scales;
+    widen(scale_dtype, packed.scales, new Float32Array(buffer, byteOffset, byteLength / 4));
+  },
+
+  tensors: ({ name, rows, cols }): DressedTensor[] => [
+    { name, dtype: 'F8_E4M3', shape: [rows, cols], content: { part: 'codes' } },
+    {
+      name: name + SCALE,
+      dtype: 'F32',
+      shape: [acrossOf(rows, BLOCK[0]), acrossOf(cols, BLOCK[1])],
+      content: { part: 'scales' },
+    },
+  ],
+
+  config({ args, alone }): JsonObject {
+    const skipped = alone.filter(({ name }) => dressing.quantizes({ name, rows: 0, cols: 0 }, args));
+    return {
+      quantization_config: {
+        activation_scheme: 'dynamic',
+        fmt: 'e4m3',
+        quant_method: 'fp8',
+        ...(args.scale_dtype === 'F8_E8M0' ? { scale_fmt: 'ue8m0' } : {}),
+        weight_block_size: BLOCK,
+        ...(skipped.length > 0
+          ? { modules_to_not_convert: skipped.map(({ name }) => name.replace(/\.weight$/, '')) }
+          : {}),
+      },
+    };
+  },
+};
 
 /**
  * deepseek_fp8: `X.weight` in F8_E4M3 [M, N] with a multiplier for each block of it,
@@ -63,6 +150,28 @@ export default {
       }
     }
   },
+
+  grid({ parts, parameters }): QuantizationArgs | undefined {
+    const { dtype } = parts.scales;
+    if (dtype !== 'F32' && dtype !== 'BF16' && dtype !== 'F16') return undefined;
+    return {
+      ...dressing.defaults,
+      block_structure: parameters.weight_block_size as [number, number],
+      scale_dtype: dtype,
+    };
+  },
+
+  unpack({ parts }, _from, _count, bytes, { scale_dtype }, out) {
+    out.codes.set(bytes.codes);
+    if (scale_dtype === parts.scales.dtype) {
+      out.scales.set(bytes.scales);
+      return;
+    }
+    const { buffer, byteOffset, byteLength } = out.scales;
+    widen(parts.scales.dtype, bytes.scales, new Float32Array(buffer, byteOffset, byteLength / 4));
+  },
+
+  dressing,
 } satisfies Layout;
 
 const isObject = (value: Json | undefined): value is JsonObject =>

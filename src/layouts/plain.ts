@@ -1,11 +1,52 @@
 import { FLOAT_DTYPES } from '../core/dtype.js';
-import type { Layout, LogicalTensor } from '../core/types.js';
+import { UsageError } from '../core/errors.js';
+import { matrixKind } from '../core/matrix-kinds.js';
+import type { Dressing, Dtype, JsonObject, Layout, LogicalTensor } from '../core/types.js';
+import bf16 from '../schemes/bf16.js';
+import f16 from '../schemes/f16.js';
+import f32 from '../schemes/f32.js';
 
 /** Rows and columns of a stored tensor: its last axis is the columns, a vector is one row. */
 export function matrixOf(shape: number[]): { rows: number; cols: number } {
   const cols = shape.at(-1) ?? 1;
   return { rows: shape.slice(0, -1).reduce((product, each) => product * each, 1), cols };
 }
+
+const FLOATS: Record<string, { scheme: typeof bf16; dtype: Dtype; torch: string }> = {
+  bf16: { scheme: bf16, dtype: 'BF16', torch: 'bfloat16' },
+  f16: { scheme: f16, dtype: 'F16', torch: 'float16' },
+  f32: { scheme: f32, dtype: 'F32', torch: 'float32' },
+};
+
+/**
+ * Every matrix in one float type, as deepseek-ai/DeepSeek-V3's fp8_cast_bf16.py has it; routers and vectors keep the
+ * type in which they are stored.
+ */
+const dressing: Dressing = {
+  defaults: bf16.defaults,
+
+  check({ scheme }, flag) {
+    if (scheme in FLOATS) return;
+    throw new UsageError(
+      `${flag} ${scheme}: layout plain stores ${Object.keys(FLOATS).join(', ')}.`,
+      `${flag} bf16, or a layout that stores ${scheme}.`,
+    );
+  },
+
+  quantizes: ({ name }) => ['embedding', 'lm_head', 'linear'].includes(matrixKind(name) ?? ''),
+  rowQuantum: () => 1,
+  parts: (rows, cols, args) => ({
+    codes: { nbytes: FLOATS[args.scheme].scheme.layout(rows, cols, args).codes.nbytes },
+  }),
+  pack: ({ codes }, _rows, _cols, _args, out) => out.codes.set(codes),
+  tensors: ({ name, rows, cols }, { scheme }) => [
+    { name, dtype: FLOATS[scheme].dtype, shape: [rows, cols], content: { part: 'codes' } },
+  ],
+  config({ config, args }): JsonObject {
+    const key = 'dtype' in config ? 'dtype' : 'torch_dtype';
+    return { [key]: FLOATS[args.scheme].torch };
+  },
+};
 
 /** A checkpoint without quantization_config: every float tensor is a weight as it stands; integers are not weights. */
 export default {
@@ -31,4 +72,5 @@ export default {
   decode: () => {
     throw new Error('a plain checkpoint has no packed tensors');
   },
+  dressing,
 } satisfies Layout;

@@ -16,7 +16,7 @@ export interface ContinueOptions {
 }
 
 /** Prompt ids computed in one call: 128 x 152k float32 logits are 78 MB, and longer chunks were hardly faster. */
-const PROMPT_CHUNK = 128;
+export const PROMPT_CHUNK = 128;
 
 /**
  * Continues a prompt token by token and returns the new ids, the stop id included. The prompt must be shorter than the

@@ -66,6 +66,8 @@ export function fedBackCache(ort: OnnxRuntime, slots: readonly CacheSlot[]): Key
       if (kept >= length) return;
       tensors = tensors.map((tensor, i) => {
         const slot = slots[i] as CacheSlot;
+        // Positions of one head lie after each other: no copy.
+        if (slot.heads === 1) return tensorOf(slot, (tensor.data as CacheArray).subarray(0, kept * slot.width), kept);
         const data = allocate(slot, kept);
         copyPositions(slot, tensor.data as CacheArray, length, data, kept, kept);
         tensor.dispose();

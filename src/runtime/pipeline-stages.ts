@@ -8,7 +8,10 @@ export interface Stage {
   settings: PipelineStage;
   session: Ort.InferenceSession;
   /** Runs it on the values that it names; `into` gives the memory for an output, or null for new memory. */
-  run(values: Record<string, Ort.Tensor>, into: (output: string) => Ort.Tensor | null): Promise<Record<string, Ort.Tensor>>;
+  run(
+    values: Record<string, Ort.Tensor>,
+    into: (output: string) => Ort.Tensor | null,
+  ): Promise<Record<string, Ort.Tensor>>;
 }
 
 /** One tensor of a static cache, by its names going in and coming out. */

@@ -33,7 +33,8 @@ export interface ConvertRequest {
 
 const GENERAL = { weights: 'int4', groupSize: '32', accuracyLevel: 4, prefill: 64 };
 
-function groupSize(text: string): Pick<QuantizationArgs, 'strategy' | 'group_size'> {
+/** Reads `--group-size`. */
+export function groupSize(text: string): Pick<QuantizationArgs, 'strategy' | 'group_size'> {
   if (text === 'channel') return { strategy: 'channel' };
   const size = Number(text);
   if (!Number.isSafeInteger(size) || size < 1) {
@@ -66,7 +67,7 @@ async function schemeArgs(
 }
 
 /** `pattern=scheme` of `--override`. */
-function splitOverride(text: string): { pattern: string; id: string } {
+export function splitOverride(text: string): { pattern: string; id: string } {
   const at = text.lastIndexOf('=');
   if (at < 1 || at === text.length - 1) {
     throw new UsageError(

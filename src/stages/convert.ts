@@ -1,5 +1,6 @@
 import { UsageError } from '../core/errors.js';
-import type { Calibration, Checkpoint, Plan, ProgressListener, QuantizationArgs, ValueInfo } from '../core/types.js';
+import { schemeText } from '../core/scheme-text.js';
+import type { Calibration, Checkpoint, Plan, ProgressListener, ValueInfo } from '../core/types.js';
 import { startThreadsAhead } from '../engine/threads.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { operatorCounts } from '../graph/print.js';
@@ -36,13 +37,6 @@ export interface ConvertSettings extends WriteSettings {
 }
 
 const signature = (value: ValueInfo): string => `${value.name}: ${value.dtype} [${value.shape.join(', ')}]`;
-
-/** A scheme in a few words. */
-export function schemeText({ scheme, group_size, strategy, symmetric, scale_dtype }: QuantizationArgs): string {
-  if (scheme !== 'int4' && scheme !== 'int8') return scheme;
-  const group = strategy === 'group' ? `group ${group_size}` : strategy;
-  return `${scheme} ${group}${symmetric ? '' : ' asymmetric'}${scale_dtype === 'F32' ? '' : ` ${scale_dtype} scales`}`;
-}
 
 /** What a plan will write, without weights read. */
 export function summarize(planned: Plan): PlanSummary {

@@ -1,8 +1,9 @@
 import { InvalidInputError } from '../core/errors.js';
 import { matchesGlob } from '../core/glob.js';
-import type { Checkpoint, Graph, Layout, LogicalTensor, RowSource } from '../core/types.js';
+import type { Checkpoint, Graph, Layout, LogicalTensor, RowSource, TensorRef } from '../core/types.js';
 import { leavesOf } from '../core/weight-source.js';
 import { find, ids } from '../registry.js';
+import { InputFiles } from '../sources/input-files.js';
 import type { Model } from './model.js';
 
 /** The layout that a checkpoint wears, by its quantization_config. */
@@ -18,10 +19,23 @@ export async function layoutOf(checkpoint: Checkpoint): Promise<{ id: string; la
   );
 }
 
-/** The logical float tensors of a checkpoint, whatever it wears. */
-export async function logicalTensors(checkpoint: Checkpoint): Promise<Map<string, LogicalTensor>> {
+/** The logical float tensors of a checkpoint, whatever it wears. `note` hears what its values show and its config does not say. */
+export async function logicalTensors(
+  checkpoint: Checkpoint,
+  note: (text: string) => void = () => {},
+): Promise<Map<string, LogicalTensor>> {
   const { layout } = await layoutOf(checkpoint);
-  return layout.undress(checkpoint.tensors, checkpoint.config);
+  const files = new InputFiles();
+  const read = ({ file, offset, nbytes }: TensorRef) => {
+    const bytes = new Uint8Array(nbytes);
+    files.read(file, offset, bytes);
+    return bytes;
+  };
+  try {
+    return layout.undress(checkpoint.tensors, checkpoint.config, { read, note });
+  } finally {
+    files.close();
+  }
 }
 
 function storedNames(source: RowSource): string[] {

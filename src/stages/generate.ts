@@ -1,12 +1,13 @@
 import { UsageError } from '../core/errors.js';
-import { endOfTextIds, openPackage } from '../formats/package-reader.js';
+import { endOfTextIds, openPackage, type Package } from '../formats/package-reader.js';
 import { readTokenizerFiles } from '../formats/tokenizer-files.js';
 import { printable } from '../report/printable.js';
-import { continueText, type StopReason } from '../runtime/continue-text.js';
+import { type ContinueOptions, continueText, type StopReason } from '../runtime/continue-text.js';
 import type { Decoder } from '../runtime/decoder.js';
 import { openDecoder } from '../runtime/open-decoder.js';
 import { createSampler, type SamplingSettings } from '../runtime/sampler.js';
 import { type SamplingRequest, samplingSettings } from '../runtime/sampling-settings.js';
+import { openSpeculativeDecoder, type SpeculationCounts } from '../runtime/speculate.js';
 import { openTokenizer, type TextTokenizer } from '../runtime/tokenizer.js';
 
 export interface GenerateOptions extends SamplingRequest {
@@ -22,6 +23,8 @@ export interface GenerateOptions extends SamplingRequest {
   system?: string;
   /** Default 128. */
   maxNewTokens?: number;
+  /** Drafts tokens with the package's multi-token prediction; the text stays that of plain greedy decoding. */
+  speculate?: 'mtp';
   threads?: number;
   signal?: AbortSignal;
   /** Gets the text as it comes; without a tokenizer the ids, separated by commas. */
@@ -44,6 +47,8 @@ export interface GenerateResult {
   timeToFirstTokenSeconds: number;
   loadSeconds: number;
   sampling: SamplingSettings;
+  /** How well drafting did; null without it. */
+  speculation: (SpeculationCounts & { acceptanceRate: number | null }) | null;
 }
 
 /**
@@ -58,15 +63,22 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
   const tokenizer = files === null ? null : await openTokenizer(files, options.package);
   const prompt = await promptIds(options, tokenizer);
 
+  if (options.speculate && sampling.doSample) {
+    throw new UsageError(
+      `--speculate ${options.speculate} drafts what greedy decoding would say; these settings sample (temperature ${sampling.temperature}).`,
+      'add --greedy, or leave --speculate out.',
+    );
+  }
+
   const loadStart = performance.now();
-  const decoder = await openDecoder(opened, { threads: options.threads });
+  const decoder = await openText(opened, options);
   const loaded = performance.now();
   try {
     checkPrompt(prompt, decoder);
     const stopIds = endOfTextIds(opened.genai);
     const writer = textWriter(options, tokenizer, prompt);
     const times: number[] = [];
-    const { ids, stopReason } = await continueText(decoder, prompt, {
+    const { ids, stopReason, counts } = await decoder.continueText(prompt, {
       sampler: createSampler(sampling),
       maxNewTokens: options.maxNewTokens ?? 128,
       stopIds,
@@ -90,11 +102,34 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
       timeToFirstTokenSeconds,
       loadSeconds: (loaded - loadStart) / 1000,
       sampling,
+      speculation: counts ? { ...counts, acceptanceRate: acceptanceRate(counts) } : null,
     };
   } finally {
     await decoder.close();
   }
 }
+
+/** A package opened to continue texts, token by token or with drafts. */
+interface TextDecoder extends Pick<Decoder, 'vocabSize' | 'contextLength' | 'close'> {
+  continueText(
+    prompt: readonly number[],
+    options: ContinueOptions,
+  ): Promise<{ ids: number[]; stopReason: StopReason; counts?: SpeculationCounts }>;
+}
+
+async function openText(opened: Package, { speculate, threads }: GenerateOptions): Promise<TextDecoder> {
+  if (speculate === 'mtp') return openSpeculativeDecoder(opened, { threads });
+  const decoder = await openDecoder(opened, { threads });
+  return {
+    vocabSize: decoder.vocabSize,
+    contextLength: decoder.contextLength,
+    close: () => decoder.close(),
+    continueText: (prompt, settings) => continueText(decoder, prompt, settings),
+  };
+}
+
+const acceptanceRate = ({ draftedTokens, acceptedTokens }: SpeculationCounts) =>
+  draftedTokens > 0 ? acceptedTokens / draftedTokens : null;
 
 function checkRequest(options: GenerateOptions): void {
   if ((options.prompt === undefined) === (options.ids === undefined)) {
@@ -133,7 +168,7 @@ async function promptIds(options: GenerateOptions, tokenizer: TextTokenizer | nu
   return tokenizer.encodePlain(text);
 }
 
-function checkPrompt(prompt: readonly number[], decoder: Decoder): void {
+function checkPrompt(prompt: readonly number[], decoder: TextDecoder): void {
   const stranger = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= decoder.vocabSize);
   if (stranger !== undefined) {
     throw new UsageError(

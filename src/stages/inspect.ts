@@ -1,10 +1,10 @@
 import { unknownKeys } from '../blocks/config.js';
 import { InvalidInputError } from '../core/errors.js';
+import { schemeText } from '../core/scheme-text.js';
 import type { ConvertOptions, Dtype } from '../core/types.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { MANIFEST, type Manifest } from '../formats/manifest.js';
 import { isPackage, openPackage } from '../formats/package-reader.js';
-import { schemeText } from './convert.js';
 import { coverageOf, layoutOf, logicalTensors } from './coverage.js';
 import { drawGraphs, openModel } from './model.js';
 

@@ -1,5 +1,5 @@
 import { InvalidInputError } from '../core/errors.js';
-import type { ProgressListener } from '../core/types.js';
+import type { Plan, ProgressListener, QuantizePlan } from '../core/types.js';
 import { collect } from '../engine/execute.js';
 import { parseSize } from '../engine/memory.js';
 import { openOutput } from '../engine/output.js';
@@ -43,7 +43,7 @@ export async function merge(
     const { plan, identity, settings: finishing } = stored;
     const { sha256 } = finishing as { sha256: boolean };
     const result = await collect(plan, identity, output, { workers: settings.workers, maxMemory, signal, onProgress });
-    const packageBytes = await finish(plan, result, output, sha256);
+    const packageBytes = await finish(plan as Plan | QuantizePlan, result, output, sha256);
     output.commit();
     return { package: directory, packageBytes, seconds: (performance.now() - started) / 1000 };
   } finally {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import type { Plan, ProgressListener } from '../core/types.js';
+import type { Plan, ProgressListener, QuantizePlan } from '../core/types.js';
 import { VERSION } from '../core/version.js';
-import { digestOfFile } from '../engine/digest.js';
+import { digestOfBytes, digestOfFile } from '../engine/digest.js';
 import { type ExecutionResult, execute } from '../engine/execute.js';
 import { parseSize } from '../engine/memory.js';
 import { type Output, openOutput } from '../engine/output.js';
@@ -33,7 +33,7 @@ export interface Written {
 
 /** Executes a plan into a directory that gets its name when everything is in it. */
 export async function writePackage(
-  plan: Plan,
+  plan: Plan | QuantizePlan,
   directory: string,
   settings: WriteSettings,
   onProgress: ProgressListener,
@@ -62,17 +62,31 @@ export async function writePackage(
   }
 }
 
-/** Writes what is not weights: graphs, configs, tokenizer files and, last, the manifest. Returns the package's bytes. */
-export async function finish(plan: Plan, result: ExecutionResult, output: Output, sha256: boolean): Promise<number> {
-  for (const { file, graph, external } of plan.graphs) output.writeFile(file, encodeModel(graph, external, VERSION));
+/** Writes what is not weights: headers, graphs, configs, tokenizer files and, last, the manifest. Returns all bytes. */
+export async function finish(
+  plan: Plan | QuantizePlan,
+  result: ExecutionResult,
+  output: Output,
+  sha256: boolean,
+): Promise<number> {
+  const graphs = 'graphs' in plan ? plan.graphs : [];
+  for (const { file, graph, external } of graphs) output.writeFile(file, encodeModel(graph, external, VERSION));
   for (const { name, content } of plan.texts) output.writeFile(name, content);
   for (const name of plan.copies) output.copyFile(name, join(plan.checkpoint.dir, name));
+  const inlays = (plan.inlays ?? []).map(({ base64, ...place }) => ({
+    ...place,
+    bytes: Buffer.from(base64, 'base64'),
+  }));
+  for (const { file, offset, bytes } of inlays) output.writeAt(file, offset, bytes);
 
-  const small = [...plan.graphs.map(({ file }) => file), ...plan.texts.map(({ name }) => name), ...plan.copies];
+  const small = [...graphs.map(({ file }) => file), ...plan.texts.map(({ name }) => name), ...plan.copies];
   const files: Manifest['files'] = [];
   for (const { name, nbytes } of plan.files) {
     const whole = sha256 ? { sha256: await sha256OfFile(output.file(name)) } : {};
-    files.push({ name, size: nbytes, ...whole, chunks: result.digests.files[name] });
+    const own = inlays.filter(({ file }) => file === name);
+    const placed = own.map(({ offset, bytes }) => ({ offset, nbytes: bytes.length, digest: digestOfBytes(bytes) }));
+    const chunks = [...placed, ...result.digests.files[name]].sort((a, b) => a.offset - b.offset);
+    files.push({ name, size: nbytes, ...whole, chunks });
   }
   for (const name of small) {
     const path = output.file(name);
@@ -84,7 +98,8 @@ export async function finish(plan: Plan, result: ExecutionResult, output: Output
   if (sha256) {
     for (const { name } of plan.checkpoint.files) sums.set(name, await sha256OfFile(join(plan.checkpoint.dir, name)));
   }
-  const content = `${JSON.stringify(manifest(plan, VERSION, result.digests.algorithm, files, sums), null, 1)}\n`;
+  const described = manifest(plan, VERSION, result.digests.algorithm, files, sums);
+  const content = `${JSON.stringify(described, null, 1)}\n`;
   output.writeFile(MANIFEST, content);
   return files.reduce((sum, { size }) => sum + size, Buffer.byteLength(content));
 }

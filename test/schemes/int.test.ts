@@ -135,19 +135,53 @@ test('half scales: codes are taken on the scale as it is stored', async () => {
   assert.equal(unpack(packed.codes).slice(0, 2), [0, 15]);
 });
 
-test("signed codes are the same codes in two's complement", async () => {
+test('bfloat16 scales: codes are taken on the scale as it is stored', async () => {
+  // 0.0375 becomes 0.03759765625: 0.09379 is 2.501 steps of the first and 2.495 of the second
+  const { packed, values } = await quantize(padded([-0.3, 0.09379]), 16, { ...base, scale_dtype: 'BF16' });
+  assert.equal([...packed.scales], [0x1a, 0x3d]);
+  assert.equal(unpack(packed.codes).slice(0, 2), [0, 10]);
+  near(values.subarray(0, 2), [-8 * 0.03759765625, 2 * 0.03759765625]);
+});
+
+test("signed asymmetric codes are the same codes in two's complement", async () => {
   for (const scheme of ['int4', 'int8']) {
     for (const strategy of ['group', 'channel'] as const) {
-      for (const symmetric of [true, false]) {
-        const args: QuantizationArgs = { ...base, scheme, strategy, symmetric };
-        const plain = await quantize(weights(6 * 48), 48, args);
-        const signed = await quantize(weights(6 * 48), 48, { ...args, signed: true });
-        const mask = scheme === 'int4' ? 0x88 : 0x80;
-        assert.equal(
-          [...signed.packed.codes],
-          [...plain.packed.codes].map((byte) => byte ^ mask),
-        );
-        assert.equal(signed.values, plain.values);
+      const args: QuantizationArgs = { ...base, scheme, strategy, symmetric: false };
+      const plain = await quantize(weights(6 * 48), 48, args);
+      const signed = await quantize(weights(6 * 48), 48, { ...args, signed: true });
+      const mask = scheme === 'int4' ? 0x88 : 0x80;
+      assert.equal(
+        [...signed.packed.codes],
+        [...plain.packed.codes].map((byte) => byte ^ mask),
+      );
+      assert.equal(signed.values, plain.values);
+    }
+  }
+});
+
+test('signed symmetric codes have scales above 0, as an NPU needs them', async () => {
+  for (const [scheme, middle] of [['int4', 8] as const, ['int8', 128] as const]) {
+    for (const group_size of [16, undefined]) {
+      for (const scale_dtype of ['F32', 'F16'] as const) {
+        const strategy = group_size ? 'group' : 'channel';
+        const args: QuantizationArgs = { ...base, scheme, strategy, group_size, scale_dtype, signed: true };
+        const matrix = weights(6 * 48);
+        matrix.fill(0, 48, 96);
+        const { packed, values } = await quantize(matrix, 48, args);
+        const width = group_size ?? 48;
+        const stored = new DataView(packed.scales.buffer);
+        for (let at = 0; at < matrix.length; at += width) {
+          const scale = scale_dtype === 'F32' ? stored.getFloat32((at / width) * 4, true) : undefined;
+          const most = Math.max(...matrix.subarray(at, at + width).map(Math.abs));
+          // compressed-tensors: absolute maximum over half the steps
+          if (scale !== undefined) assert.is(scale, most === 0 ? 1 : Math.fround(most / (middle - 0.5)));
+          else assert.ok(stored.getUint16((at / width) * 2, true) < 0x8000);
+          const step = most / (middle - 0.5);
+          for (let i = at; i < at + width; i++) {
+            // half a step, and the rounding of the scale
+            assert.ok(Math.abs(values[i] - matrix[i]) <= 0.5 * step + most * 6e-4 + 1e-9, `${i}`);
+          }
+        }
       }
     }
   }

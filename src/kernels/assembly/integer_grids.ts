@@ -132,8 +132,12 @@ function fold4(signed: bool, at: usize): v128 {
 function chooseGrids(high: v128, low: v128, slot: usize, scales: usize): void {
   const zero = f32x4.splat(0);
   const top = f32x4.splat(<f32>((1 << bits) - 1));
+  // signed symmetric codes have scales above 0
+  const positive = symmetric && flip != 0;
   let scale: v128;
-  if (symmetric) {
+  if (positive) {
+    scale = f32x4.div(f32x4.max(high, f32x4.neg(low)), f32x4.splat(bits == 4 ? 7.5 : 127.5));
+  } else if (symmetric) {
     // adding +0 turns the -0 of a group without negative values into the twin's +0
     const extreme = f32x4.add(v128.bitselect(high, low, f32x4.gt(high, f32x4.neg(low))), zero);
     scale = f32x4.mul(extreme, f32x4.splat(bits == 4 ? -0.125 : -0.0078125));
@@ -141,10 +145,12 @@ function chooseGrids(high: v128, low: v128, slot: usize, scales: usize): void {
     scale = f32x4.div(f32x4.sub(high, low), top);
   }
   if (halfScales) {
-    const codes = halfCodes(scale);
+    let codes = halfCodes(scale);
+    if (positive) codes = v128.bitselect(i32x4.splat(0x3c00), codes, i32x4.eq(codes, zero));
     v128.store_lane<u64>(scales + slot * 2, i16x8.narrow_i32x4_u(codes, codes), 0);
     scale = halfValues(codes);
   } else {
+    if (positive) scale = v128.bitselect(f32x4.splat(1), scale, f32x4.eq(scale, zero));
     v128.store(scales + slot * 4, scale);
   }
   const inverse = v128.andnot(f32x4.div(f32x4.splat(1), scale), f32x4.eq(scale, zero));

@@ -1,6 +1,13 @@
-import { f16ToFloat32, float32ToF16 } from '../../core/dtype.js';
+import { bf16ToFloat32, f16ToFloat32, float32ToBf16, float32ToF16 } from '../../core/dtype.js';
 import { UsageError } from '../../core/errors.js';
-import { NonFiniteWeight, type Packed, type PartLayout, type QuantizationArgs, type Scheme } from '../../core/types.js';
+import {
+  type ElementType,
+  NonFiniteWeight,
+  type Packed,
+  type PartLayout,
+  type QuantizationArgs,
+  type Scheme,
+} from '../../core/types.js';
 
 const f32 = Math.fround;
 const GROUP_SIZES = [16, 32, 64, 128, 256];
@@ -21,6 +28,7 @@ export interface GroupGrid {
 
 /** Rounds a scale to the type in which it is stored. */
 export function storedScale(scale: number, args: QuantizationArgs): number {
+  if (args.scale_dtype === 'BF16') return bf16ToFloat32(float32ToBf16(scale));
   return args.scale_dtype === 'F16' ? f16ToFloat32(float32ToF16(scale)) : f32(scale);
 }
 
@@ -38,7 +46,9 @@ export type ChooseGrid = (
 
 /**
  * Round to nearest on ONNX Runtime's grid (mlas q4_dq.cpp): symmetric, scale = signed absolute maximum / -2^(bits-1);
- * asymmetric, the range widened to include 0 over 2^bits - 1 steps.
+ * asymmetric, the range widened to include 0 over 2^bits - 1 steps. Signed symmetric codes are made for devices whose
+ * scales must be strictly positive (QnnTypes.h, Qnn_ScaleOffset_t): there scale = absolute maximum / (2^(bits-1) - 0.5),
+ * as in compressed-tensors, and 1 for a group of zeros.
  */
 export const roundToNearestGrid: ChooseGrid = (values, from, count, bits, args) => {
   const middle = 2 ** (bits - 1);
@@ -47,6 +57,10 @@ export const roundToNearestGrid: ChooseGrid = (values, from, count, bits, args) 
   for (let i = from; i < from + count; i++) {
     if (values[i] < low) low = values[i];
     if (values[i] > high) high = values[i];
+  }
+  if (args.symmetric && args.signed) {
+    const scale = storedScale(f32(Math.max(high, -low) / (middle - 0.5)), args);
+    return { scale: scale === 0 ? 1 : scale, zeroPoint: middle };
   }
   if (args.symmetric) {
     const extreme = high > -low ? high : low;
@@ -64,32 +78,36 @@ export function codeOf(x: number, inverse: number, zeroPoint: number, top: numbe
   return code < 0 ? 0 : code > top ? top : code;
 }
 
-interface Geometry {
+export interface Geometry {
   blocks: number;
   blockSize: number;
   /** Codes that a row takes, padding of the last group included. */
   rowCodes: number;
 }
 
-function geometry(cols: number, args: QuantizationArgs): Geometry {
+/** How the parts of rows of `cols` columns are cut into groups. */
+export function geometry(cols: number, args: QuantizationArgs): Geometry {
   if (args.strategy === 'channel') return { blocks: 1, blockSize: cols, rowCodes: cols };
   const blockSize = args.group_size as number;
   const blocks = Math.ceil(cols / blockSize);
   return { blocks, blockSize, rowCodes: blocks * blockSize };
 }
 
-const writeScale = (scales: Uint8Array, index: number, scale: number, args: QuantizationArgs): void => {
+export const writeScale = (scales: Uint8Array, index: number, scale: number, args: QuantizationArgs): void => {
   const view = new DataView(scales.buffer, scales.byteOffset, scales.byteLength);
   if (args.scale_dtype === 'F16') view.setUint16(2 * index, float32ToF16(scale), true);
+  else if (args.scale_dtype === 'BF16') view.setUint16(2 * index, float32ToBf16(scale), true);
   else view.setFloat32(4 * index, scale, true);
 };
 
-const readScale = (scales: Uint8Array, index: number, args: QuantizationArgs): number => {
+export const readScale = (scales: Uint8Array, index: number, args: QuantizationArgs): number => {
   const view = new DataView(scales.buffer, scales.byteOffset, scales.byteLength);
+  if (args.scale_dtype === 'BF16') return bf16ToFloat32(view.getUint16(2 * index, true));
   return args.scale_dtype === 'F16' ? f16ToFloat32(view.getUint16(2 * index, true)) : view.getFloat32(4 * index, true);
 };
 
-function setCode(bytes: Uint8Array, index: number, code: number, bits: number): void {
+/** Writes code `index` of codes of `bits` packed after each other, low nibble first. */
+export function setCode(bytes: Uint8Array, index: number, code: number, bits: number): void {
   if (bits === 8) {
     bytes[index] = code;
     return;
@@ -98,8 +116,18 @@ function setCode(bytes: Uint8Array, index: number, code: number, bits: number): 
   bytes[index >> 1] = (bytes[index >> 1] & (0xf0 >> shift)) | (code << shift);
 }
 
-const getCode = (bytes: Uint8Array, index: number, bits: number): number =>
+export const getCode = (bytes: Uint8Array, index: number, bits: number): number =>
   bits === 8 ? bytes[index] : (bytes[index >> 1] >> ((index & 1) * 4)) & 15;
+
+/** Index of a group's zero point among the codes of its part: rows of a group strategy start on a whole byte. */
+export const zeroPointIndex = (row: number, block: number, blocks: number, bits: number, args: QuantizationArgs) =>
+  args.strategy === 'channel' ? row : (row * Math.ceil((blocks * bits) / 8) * 8) / bits + block;
+
+const SCALE_TYPES: Partial<Record<QuantizationArgs['scale_dtype'], ElementType>> = {
+  F32: 'FLOAT',
+  F16: 'FLOAT16',
+  BF16: 'BFLOAT16',
+};
 
 /**
  * Integer codes with a scale (and a zero point) for each group of a row, or for each row (`channel`).
@@ -124,7 +152,7 @@ export function integerScheme(
     const channel = args.strategy === 'channel';
     const integer = `${args.signed ? 'INT' : 'UINT'}${bits}` as PartLayout['dtype'];
     const codeBytes = Math.ceil((rows * rowCodes * bits) / 8);
-    const scaleBytes = args.scale_dtype === 'F16' ? 2 : 4;
+    const scaleBytes = args.scale_dtype === 'F32' ? 4 : 2;
     const codes: PartLayout =
       channel || args.signed
         ? { dtype: integer, shape: [rows, rowCodes], nbytes: codeBytes }
@@ -135,17 +163,13 @@ export function integerScheme(
     return {
       codes,
       scales: {
-        dtype: args.scale_dtype === 'F16' ? 'FLOAT16' : 'FLOAT',
+        dtype: SCALE_TYPES[args.scale_dtype] as ElementType,
         shape: channel ? [rows] : [rows, blocks],
         nbytes: rows * blocks * scaleBytes,
       },
       ...(args.symmetric ? {} : { zero_points: zeroPoints }),
     };
   }
-
-  /** Index of a group's zero point among the codes of its part. */
-  const zeroPointIndex = (row: number, block: number, blocks: number, args: QuantizationArgs) =>
-    args.strategy === 'channel' ? row : (row * zeroPointBytes(blocks) * 8) / bits + block;
 
   return {
     numBits: bits,
@@ -175,8 +199,8 @@ export function integerScheme(
       if (args.strategy !== 'group' && args.strategy !== 'channel') {
         throw new UsageError(`--strategy ${args.strategy}: ${id} has group and channel.`, '--strategy group.');
       }
-      if (args.scale_dtype !== 'F32' && args.scale_dtype !== 'F16') {
-        throw new UsageError(`${id} stores its scales as F32 or F16, not ${args.scale_dtype}.`, '--scales f32.');
+      if (!SCALE_TYPES[args.scale_dtype]) {
+        throw new UsageError(`${id} stores its scales as F32, F16 or BF16, not ${args.scale_dtype}.`, '--scales f32.');
       }
     },
 
@@ -209,7 +233,7 @@ export function integerScheme(
           }
           writeScale(out.scales, row * blocks + block, scale, args);
           if (out.zero_points) {
-            setCode(out.zero_points, zeroPointIndex(row, block, blocks, args), zeroPoint ^ xor, bits);
+            setCode(out.zero_points, zeroPointIndex(row, block, blocks, bits, args), zeroPoint ^ xor, bits);
           }
         }
       }
@@ -223,7 +247,7 @@ export function integerScheme(
           const scale = readScale(packed.scales, row * blocks + block, args);
           const zeroPoint = args.symmetric
             ? middle
-            : getCode(packed.zero_points, zeroPointIndex(row, block, blocks, args), bits) ^ xor;
+            : getCode(packed.zero_points, zeroPointIndex(row, block, blocks, bits, args), bits) ^ xor;
           const end = Math.min((block + 1) * blockSize, cols);
           for (let col = block * blockSize; col < end; col++) {
             const code = getCode(packed.codes, row * rowCodes + col, bits) ^ xor;

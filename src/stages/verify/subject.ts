@@ -1,9 +1,9 @@
 import { InvalidInputError } from '../../core/errors.js';
+import { schemeText } from '../../core/scheme-text.js';
 import type { Checkpoint, Graph, JsonObject } from '../../core/types.js';
 import type { VerifySubject } from '../../core/verify-report.js';
 import type { Manifest } from '../../formats/manifest.js';
 import type { Package } from '../../formats/package-reader.js';
-import { schemeText } from '../convert.js';
 import { drawGraphs, type Model, openModel } from '../model.js';
 
 /** The manifest of a package, null in a package of another tool. */

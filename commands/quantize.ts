@@ -1,0 +1,133 @@
+import * as Args from '@oclif/core/args';
+import * as Flags from '@oclif/core/flags';
+import { HalfbyteCommand } from '../src/command.js';
+import type { QuantizationAlgorithm, QuantizationStrategy } from '../src/core/types.js';
+import type { QuantizeResult } from '../src/stages/quantize.js';
+
+const option = <T extends string>(options: readonly T[], description: string, helpGroup?: string) =>
+  Flags.custom<T>({ options: [...options], description, helpGroup })();
+
+/** Checkpoint -> checkpoint in another layout. */
+export default class Quantize extends HalfbyteCommand {
+  static override summary = 'Turn a checkpoint into a quantized checkpoint that other engines load.';
+  static override description =
+    'Writes safetensors (or GGUF) with the quantization_config that vLLM, transformers, MLX or llama.cpp expect. ' +
+    'Reads every layout that it writes: codes are kept where the grids agree, and --layout plain is the way back.';
+
+  static override examples = [
+    {
+      description: 'FP8 in blocks of 128 x 128, as DeepSeek-V3 is stored',
+      command: '<%= config.bin %> quantize ./model -o ./model-fp8 --layout deepseek_fp8',
+    },
+    {
+      description: 'back to bfloat16, without a GPU',
+      command: '<%= config.bin %> quantize ./DeepSeek-V3 -o ./DeepSeek-V3-bf16 --layout plain --weights bf16',
+    },
+    {
+      description: 'int4 in groups of 128 for vLLM, more bits where it hurts',
+      command:
+        '<%= config.bin %> quantize ./model -o ./model-w4 --layout compressed_tensors --weights int4 --group-size 128 ' +
+        "--override 'model.layers.*.mlp.down_proj.weight=int8'",
+    },
+    {
+      description: 'show what would become of each tensor',
+      command: '<%= config.bin %> quantize ./model -o ./out --layout gptq --dry-run',
+    },
+  ];
+
+  static override args = {
+    checkpoint: Args.string({ description: 'directory of the checkpoint, in Hugging Face layout', required: true }),
+  };
+
+  static override flags = {
+    output: Flags.string({ char: 'o', description: 'directory of the new checkpoint', required: true }),
+    layout: Flags.string({ description: 'how the checkpoint is dressed, as deepseek_fp8 or plain', required: true }),
+    weights: Flags.string({ description: "scheme of the matrices [default: the layout's]", helpGroup: 'SCHEME' }),
+    strategy: option<QuantizationStrategy>(
+      ['tensor', 'channel', 'group', 'block'],
+      "what shares a scale [default: the layout's]",
+      'SCHEME',
+    ),
+    'group-size': Flags.string({
+      description: "columns that share a scale [default: the layout's]",
+      helpGroup: 'SCHEME',
+    }),
+    asymmetric: Flags.boolean({
+      description: "zero points as well as scales [default: the layout's]",
+      allowNo: true,
+      helpGroup: 'SCHEME',
+    }),
+    scales: option(['f32', 'f16', 'bf16', 'e8m0'] as const, "type of the scales [default: the layout's]", 'SCHEME'),
+    algorithm: option<QuantizationAlgorithm>(['rtn', 'mse', 'kquant', 'hqq'], 'how scales are chosen', 'SCHEME'),
+    only: Flags.string({
+      multiple: true,
+      description: 'quantize only tensors whose name matches this glob',
+      helpGroup: 'TENSORS',
+    }),
+    skip: Flags.string({
+      multiple: true,
+      description: 'leave tensors whose name matches this glob alone',
+      helpGroup: 'TENSORS',
+    }),
+    override: Flags.string({
+      multiple: true,
+      description: '<glob>=<scheme> for single tensors; the last match wins',
+      helpGroup: 'TENSORS',
+    }),
+    preset: option(
+      ['mixed'] as const,
+      'mixed: int8 for v_proj, down_proj and the first and last eighth of the layers',
+      'TENSORS',
+    ),
+    'max-shard-size': Flags.string({ description: 'bytes of tensors in a file [default: 5GB]', helpGroup: 'WORK' }),
+    workers: Flags.integer({
+      min: 0,
+      description: 'worker threads; 0 works in the main thread [default: one a core]',
+      helpGroup: 'WORK',
+    }),
+    'max-memory': Flags.string({ description: 'ceiling of memory, as 200MiB or 1GB', helpGroup: 'WORK' }),
+    shard: Flags.string({ description: 'i/n: do the i-th of n parts of the work, for "merge"', helpGroup: 'WORK' }),
+    sha256: Flags.boolean({
+      description: 'whole-file SHA-256 of inputs and outputs in the manifest',
+      helpGroup: 'WORK',
+    }),
+    force: Flags.boolean({ description: 'replace the output directory if it exists' }),
+    'dry-run': Flags.boolean({ description: 'print what would become of each tensor and write nothing' }),
+  };
+
+  async run(): Promise<QuantizeResult> {
+    const { args, flags } = await this.parse(Quantize);
+    const { quantize, describeQuantize } = await import('../src/stages/quantize.js');
+    const result = await quantize(
+      args.checkpoint,
+      {
+        layout: flags.layout,
+        weights: flags.weights,
+        strategy: flags.strategy,
+        groupSize: flags['group-size'],
+        asymmetric: flags.asymmetric,
+        scales: flags.scales,
+        algorithm: flags.algorithm,
+        only: flags.only,
+        skip: flags.skip,
+        override: flags.override,
+        preset: flags.preset,
+        maxShardSize: flags['max-shard-size'],
+      },
+      {
+        output: flags.output,
+        dryRun: flags['dry-run'],
+        force: flags.force,
+        workers: flags.workers,
+        maxMemory: flags['max-memory'],
+        shard: flags.shard,
+        sha256: flags.sha256,
+      },
+      this.progress('Quantizing'),
+      this.signal,
+      (text) => this.note(text),
+    );
+    this.log(describeQuantize(result));
+    return result;
+  }
+}

@@ -1,0 +1,71 @@
+import { InvalidInputError } from '../core/errors.js';
+import type { Dressing, Job, ProgressListener } from '../core/types.js';
+import { storedBytes } from '../engine/units.js';
+import { find } from '../registry.js';
+import { InputFiles } from '../sources/input-files.js';
+import { openRows } from '../sources/read.js';
+
+const TILE_BYTES = 1 << 20;
+
+/**
+ * A first pass for schemes with one scale for a tensor (or for several that share it): finds the greatest magnitude,
+ * so that the second pass can go row by row. Returns the jobs with it; others stay as they are.
+ */
+export async function withSharedScales(
+  jobs: readonly Job[],
+  dressing: Dressing,
+  onProgress: ProgressListener,
+  signal: AbortSignal,
+): Promise<Job[]> {
+  const needing = new Set<Job>();
+  for (const job of jobs) {
+    const scheme = await find('schemes', job.scheme.scheme);
+    if (!job.keepCodes && scheme && !Number.isFinite(scheme.rowQuantum(job.scheme))) needing.add(job);
+  }
+  const totalBytes = [...needing].reduce((sum, job) => sum + storedBytes(job.source), 0);
+  const greatest = new Map<string, number>();
+  const keyOf = ({ name, source, scheme }: Job) =>
+    dressing.sharedScale?.({ name, rows: source.rows, cols: source.cols }, scheme) ?? name;
+  const files = new InputFiles();
+  try {
+    let doneBytes = 0;
+    for (const job of needing) {
+      signal.throwIfAborted();
+      const amax = await amaxOf(job, files);
+      greatest.set(keyOf(job), Math.max(greatest.get(keyOf(job)) ?? 0, amax));
+      doneBytes += storedBytes(job.source);
+      onProgress({ stage: 'scan', doneBytes, totalBytes, label: job.name });
+    }
+  } finally {
+    files.close();
+  }
+  return jobs.map((job) =>
+    needing.has(job) ? { ...job, scheme: { ...job.scheme, amax: greatest.get(keyOf(job)) } } : job,
+  );
+}
+
+async function amaxOf({ name, source }: Job, files: InputFiles): Promise<number> {
+  const reader = await openRows(source, files);
+  const step = Math.max(1, Math.floor(TILE_BYTES / (4 * source.cols * reader.quantum))) * reader.quantum;
+  const values = new Float32Array(Math.min(step, source.rows) * source.cols);
+  let amax = 0;
+  for (let from = 0; from < source.rows; from += step) {
+    const count = Math.min(step, source.rows - from);
+    reader.readFloat32(from, count, values);
+    for (let i = 0; i < count * source.cols; i++) {
+      const magnitude = Math.abs(values[i]);
+      if (magnitude > amax) amax = magnitude;
+      else if (Number.isNaN(magnitude)) throw notFinite(name, from + Math.floor(i / source.cols), i % source.cols);
+    }
+  }
+  if (amax === Number.POSITIVE_INFINITY) throw notFinite(name);
+  return amax;
+}
+
+function notFinite(name: string, row?: number, column?: number): InvalidInputError {
+  const place = row === undefined ? '' : ` at row ${row}, column ${column}`;
+  return new InvalidInputError(
+    `tensor "${name}" holds a value that is not finite${place}; a weight must be finite.`,
+    'download this file again; if its checksum is right, the checkpoint itself is broken.',
+  );
+}

@@ -1,0 +1,120 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { bf16ToFloat32, float32ToBf16 } from '../../src/core/dtype.js';
+import { InvalidInputError, UsageError } from '../../src/core/errors.js';
+import { openCheckpoint } from '../../src/formats/checkpoint.js';
+import { merge } from '../../src/stages/merge.js';
+import { fixture } from '../reference/fixtures.js';
+import { dressingRoom, valuesOf } from './checkpoints.js';
+
+const FP8 = fixture('deepseek-v3-fp8');
+const room = dressingRoom();
+const json = (dir: string, name: string) => JSON.parse(readFileSync(join(dir, name), 'utf8'));
+
+async function rejects(run: Promise<unknown>, type: new (...args: never[]) => Error, ...patterns: RegExp[]) {
+  try {
+    await run;
+  } catch (error) {
+    assert.instance(error, type);
+    const told = `${(error as Error).message} ${(error as UsageError).advice}`;
+    for (const pattern of patterns) assert.match(told, pattern);
+    return;
+  }
+  assert.unreachable('was not refused');
+}
+
+test('the way back: an FP8 checkpoint as bfloat16, every value rounded once', async () => {
+  const { dir, totals, tensors } = await room.quantize(FP8, { layout: 'plain' });
+  const [before, after] = [await valuesOf(FP8), await valuesOf(dir)];
+  assert.equal([...after.keys()].sort(), [...before.keys()].sort());
+  const stored = openCheckpoint(dir).tensors;
+  for (const [name, values] of before) {
+    const isFloat32 = stored.get(name)?.dtype === 'F32';
+    assert.is(isFloat32, name.endsWith('e_score_correction_bias'), name);
+    const expected = isFloat32 ? values : values.map((x) => bf16ToFloat32(float32ToBf16(x)));
+    assert.equal(after.get(name), expected, name);
+  }
+  const config = json(dir, 'config.json');
+  assert.is(config.quantization_config, undefined);
+  assert.is(config.torch_dtype, 'bfloat16');
+  assert.is(config.num_hidden_layers, json(FP8, 'config.json').num_hidden_layers);
+  assert.ok(existsSync(join(dir, 'generation_config.json')));
+  assert.is(
+    totals.parameters,
+    tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
+  );
+});
+
+test('float32 holds what the codes stand for exactly', async () => {
+  const { dir } = await room.quantize(FP8, { layout: 'plain', weights: 'f32', skip: ['model.norm.weight'] });
+  const [before, after] = [await valuesOf(FP8), await valuesOf(dir)];
+  for (const [name, values] of before) assert.equal(after.get(name), values, name);
+});
+
+test('shards: no file above the limit but for one tensor, an index that names all', async () => {
+  const limit = 100_000;
+  const whole = await room.quantize(FP8, { layout: 'plain' });
+  const { dir } = await room.quantize(FP8, { layout: 'plain', maxShardSize: '100kB' });
+  const index = json(dir, 'model.safetensors.index.json');
+  const checkpoint = openCheckpoint(dir);
+  const bytes = new Map<string, number[]>();
+  for (const [name, { nbytes }] of checkpoint.tensors) {
+    bytes.set(index.weight_map[name], [...(bytes.get(index.weight_map[name]) ?? []), nbytes]);
+  }
+  assert.ok(bytes.size > 3);
+  for (const [file, sizes] of bytes) {
+    assert.match(file, new RegExp(`^model-\\d{5}-of-${String(bytes.size).padStart(5, '0')}\\.safetensors$`));
+    assert.ok(sizes.length === 1 || sizes.reduce((a, b) => a + b) <= limit, file);
+  }
+  assert.is(
+    index.metadata.total_size,
+    [...checkpoint.tensors.values()].reduce((sum, { nbytes }) => sum + nbytes, 0),
+  );
+  assert.equal(await valuesOf(dir), await valuesOf(whole.dir));
+});
+
+test('the same bytes whatever the workers and shards of the work', async () => {
+  const alone = await room.quantize(FP8, { layout: 'plain', maxShardSize: '300kB' });
+  const threads = await room.quantize(FP8, { layout: 'plain', maxShardSize: '300kB' }, { workers: 2 });
+  const output = join(room.work, 'merged');
+  for (const shard of ['1/3', '2/3', '3/3']) {
+    const part = await room.quantize(FP8, { layout: 'plain', maxShardSize: '300kB' }, { shard, output });
+    assert.is(part.checkpoint, null);
+  }
+  await merge(output, { workers: 0 }, () => {}, new AbortController().signal);
+  const names = readdirSync(alone.dir).sort();
+  for (const other of [threads.dir, output]) {
+    assert.equal(readdirSync(other).sort(), names);
+    for (const name of names) assert.equal(readFileSync(join(other, name)), readFileSync(join(alone.dir, name)), name);
+  }
+});
+
+test('a dry run writes nothing', async () => {
+  const output = join(room.work, 'never');
+  const result = await room.quantize(FP8, { layout: 'plain' }, { output, dryRun: true });
+  assert.is(result.checkpoint, null);
+  assert.ok(result.tensors.length > 100);
+  assert.not.ok(existsSync(output));
+});
+
+test('what cannot be asked for is refused with what can', async () => {
+  await rejects(room.quantize(FP8, { layout: 'plian' }), UsageError, /plian/, /plain/);
+  await rejects(
+    room.quantize(FP8, { layout: 'plain', weights: 'int4' }),
+    UsageError,
+    /int4.*plain stores bf16, f16, f32/,
+  );
+  await rejects(room.quantize(FP8, { layout: 'plain', only: ['nothing'] }), UsageError, /--only/);
+  await rejects(room.quantize(FP8, { layout: 'plain', maxShardSize: 'big' }), UsageError, /--max-shard-size big/);
+  await rejects(room.quantize(FP8, { layout: 'plain', preset: 'mixed' }), UsageError, /--preset mixed/);
+  const output = join(room.work, 'taken');
+  mkdirSync(join(output, 'something'), { recursive: true });
+  await rejects(room.quantize(FP8, { layout: 'plain' }, { output }), UsageError, /exists/, /--force/);
+  await rejects(room.quantize(FP8, { layout: 'plain' }, { output: FP8, force: true }), UsageError);
+  await rejects(room.quantize(join(room.work, 'nowhere'), { layout: 'plain' }), InvalidInputError, /nowhere/);
+});
+
+test.after(room.remove);
+test.run();
