@@ -42,6 +42,8 @@ export interface Manifest {
     files: { name: string; size: number; header_sha256: string; sha256?: string }[];
   };
   totals: Plan['totals'];
+  /** What the ranges of integer activations come from. */
+  calibration?: Plan['calibration'];
   graphs: { file: string; operators: Record<string, number>; notes?: string[] }[];
   /** By graph file, then by the weight's name in that graph. */
   tensors: Record<string, Record<string, ManifestTensor>>;
@@ -109,5 +111,7 @@ export function manifest(
     operators: operatorCounts(graph),
     ...(graph.notes ? { notes: graph.notes } : {}),
   }));
-  return { ...head, options: plan.options, checkpoint, totals, graphs, tensors: manifestTensors(plan), ...tail };
+  const calibration = plan.calibration ? { calibration: plan.calibration } : {};
+  const tensors = manifestTensors(plan);
+  return { ...head, options: plan.options, checkpoint, totals, ...calibration, graphs, tensors, ...tail };
 }

@@ -1,5 +1,6 @@
 import { HalfbyteError } from '../core/errors.js';
-import type { QuantizationArgs, RowSource } from '../core/types.js';
+import { matchesGlob } from '../core/glob.js';
+import type { ConvertOptions, LogicalTensor, QuantizationArgs, RowSource } from '../core/types.js';
 import { find } from '../registry.js';
 
 /**
@@ -23,6 +24,28 @@ export async function gridToKeep(
   const wide: QuantizationArgs = { ...own, scale_dtype: 'F32' };
   const candidates = mayAdopt ? [own, wide, { ...own, symmetric: false }, { ...wide, symmetric: false }] : [wanted];
   return candidates.find((args) => holds(args, grid) && passes(args, check));
+}
+
+/**
+ * Overrides by which a conversion keeps the integer grids of a quantized checkpoint. Only where nothing was said about
+ * the scheme of weights: what is asked for is done. `check` throws where the target has no form for settings.
+ */
+export async function gridOverrides(
+  logical: Map<string, LogicalTensor>,
+  options: ConvertOptions,
+  check: (args: QuantizationArgs) => void,
+): Promise<ConvertOptions['overrides']> {
+  const overrides: ConvertOptions['overrides'] = [];
+  for (const { name, source } of logical.values()) {
+    if (source.kind !== 'packed' || options.skip.some((glob) => matchesGlob(name, glob))) continue;
+    if (options.only.length > 0 && !options.only.some((glob) => matchesGlob(name, glob))) continue;
+    const grid = (await find('layouts', source.layout))?.grid?.(source);
+    if (grid?.scheme !== 'int4' && grid?.scheme !== 'int8') continue;
+    const wanted: QuantizationArgs = { ...options.weights, scheme: grid.scheme };
+    const scheme = await gridToKeep(source, wanted, true, check);
+    if (scheme) overrides.push({ pattern: name, scheme });
+  }
+  return overrides;
 }
 
 function holds(args: QuantizationArgs, grid: QuantizationArgs): boolean {

@@ -2,6 +2,8 @@ import { InvalidInputError, UsageError } from '../core/errors.js';
 import type {
   Calibration,
   Checkpoint,
+  ConvertOptions,
+  DecoderConfig,
   FileRange,
   Graph,
   Job,
@@ -23,6 +25,7 @@ import { find, unknownId } from '../registry.js';
 import { resolveSource } from '../sources/resolve.js';
 import { type ConvertRequest, convertOptions } from './convert-options.js';
 import { checkCoverage, logicalTensors } from './coverage.js';
+import { gridOverrides, gridToKeep } from './kept-grids.js';
 import { drawGraphs, openModel } from './model.js';
 
 /** Weights at least this large start on a border at which every system can map files (Windows: 64 KiB). */
@@ -56,6 +59,8 @@ interface PlannedWeight {
   rows: number;
   cols: number;
   scheme: Scheme;
+  /** The source's codes stand on the scheme's grid already. */
+  keepsCodes: boolean;
 }
 
 const productOf = (shape: number[]) => shape.reduce((product, each) => product * each, 1);
@@ -74,7 +79,7 @@ class DataLayout {
 
   /** The place of each part of a weight, in `dataFile` unless the same bytes stand somewhere already. */
   place(planned: PlannedWeight, dataFile: string): Record<string, FileRange> {
-    const { weight, source, rows, cols, scheme } = planned;
+    const { weight, source, rows, cols, scheme, keepsCodes } = planned;
     const key = JSON.stringify([source, weight.scheme, rows, cols]);
     const known = this.#placed.get(key);
     if (known) return known;
@@ -84,7 +89,8 @@ class DataLayout {
       outputs[part] = { file: dataFile, offset, nbytes };
       this.#sizes.set(dataFile, offset + nbytes);
     }
-    this.jobs.push({ name: weight.name, source, scheme: weight.scheme, outputs });
+    const kept = keepsCodes ? { keepCodes: true } : {};
+    this.jobs.push({ name: weight.name, source, scheme: weight.scheme, ...kept, outputs });
     this.#placed.set(key, outputs);
     return outputs;
   }
@@ -116,8 +122,8 @@ export async function plan(checkpoint: Checkpoint, request: ConvertRequest, cali
   const targetId = request.target ?? 'cpu';
   const target: Target | undefined = await find('targets', targetId);
   if (!target) throw new UsageError(`--target ${targetId}: ${unknownId('targets', targetId)}`, '--target cpu.');
-  const options = await convertOptions(request, target, model.config);
   const logical = await logicalTensors(checkpoint);
+  const options = await optionsFor(request, target, model.config, logical);
   const drawn = drawGraphs(model, options.contextLength);
   checkCoverage(model, Object.values(drawn), logical);
 
@@ -148,6 +154,20 @@ export async function plan(checkpoint: Checkpoint, request: ConvertRequest, cali
   };
 }
 
+/** The options of a conversion; where nothing is said about schemes, integer grids of the checkpoint are kept. */
+async function optionsFor(
+  request: ConvertRequest,
+  target: Target,
+  config: DecoderConfig,
+  logical: Map<string, LogicalTensor>,
+): Promise<ConvertOptions> {
+  const options = await convertOptions(request, target, config);
+  const { weights, groupSize, asymmetric, scales, algorithm } = request;
+  if ([weights, groupSize, asymmetric, scales, algorithm].some((each) => each !== undefined)) return options;
+  const kept = await gridOverrides(logical, options, (args) => target.check({ ...options, weights: args }));
+  return { ...options, overrides: [...kept, ...options.overrides] };
+}
+
 /** Resolves and places each weight that initializers of a lowered graph take parts of; returns their byte ranges. */
 async function placeWeights(
   graph: Graph,
@@ -176,5 +196,6 @@ async function plannedWeight(graph: Graph, name: string, logical: Map<string, Lo
   if (!scheme) throw new Error(`scheme ${weight.scheme.scheme} is not registered`);
   const source = resolveSource(checkpointSource(weight, graph.weights), (each) => logical.get(each));
   checkShape(weight, source, logical);
-  return { weight: weight as PlannedWeight['weight'], source, ...matrixOf(weight.shape), scheme };
+  const keepsCodes = (await gridToKeep(source, weight.scheme, false, () => {})) !== undefined;
+  return { weight: weight as PlannedWeight['weight'], source, ...matrixOf(weight.shape), scheme, keepsCodes };
 }

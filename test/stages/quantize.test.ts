@@ -4,6 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { bf16ToFloat32, float32ToBf16 } from '../../src/core/dtype.js';
 import { InvalidInputError, UsageError } from '../../src/core/errors.js';
+import type { JsonObject, TensorRef } from '../../src/core/types.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
 import { merge } from '../../src/stages/merge.js';
 import { fixture } from '../reference/fixtures.js';
@@ -11,6 +12,8 @@ import { dressingRoom, valuesOf } from './checkpoints.js';
 
 const FP8 = fixture('deepseek-v3-fp8');
 const room = dressingRoom();
+const bytesOf = ({ file, offset, nbytes }: TensorRef) => readFileSync(file).subarray(offset, offset + nbytes);
+const floatsOf = (ref: TensorRef) => new Float32Array(Uint8Array.from(bytesOf(ref)).buffer);
 const json = (dir: string, name: string) => JSON.parse(readFileSync(join(dir, name), 'utf8'));
 
 async function rejects(run: Promise<unknown>, type: new (...args: never[]) => Error, ...patterns: RegExp[]) {
@@ -88,6 +91,56 @@ test('the same bytes whatever the workers and shards of the work', async () => {
   for (const other of [threads.dir, output]) {
     assert.equal(readdirSync(other).sort(), names);
     for (const name of names) assert.equal(readFileSync(join(other, name)), readFileSync(join(alone.dir, name)), name);
+  }
+});
+
+test('deepseek_fp8: codes are a fixed point of the way to bfloat16 and back', async () => {
+  const first = await room.quantize(fixture('deepseek-v3'), { layout: 'deepseek_fp8' });
+  const plain = await room.quantize(first.dir, { layout: 'plain' });
+  const second = await room.quantize(plain.dir, { layout: 'deepseek_fp8' });
+  const [once, twice] = [openCheckpoint(first.dir), openCheckpoint(second.dir)];
+  let codes = 0;
+  for (const [name, ref] of once.tensors) {
+    if (ref.dtype !== 'F8_E4M3') continue;
+    codes++;
+    assert.equal(bytesOf(ref), bytesOf(twice.tensors.get(name) as TensorRef), name);
+  }
+  assert.ok(codes > 100);
+});
+
+test('deepseek_fp8: tensors, types and config are those of the FP8 checkpoint', async () => {
+  const { dir, tensors } = await room.quantize(fixture('deepseek-v3'), { layout: 'deepseek_fp8' });
+  const [expected, found] = [openCheckpoint(FP8), openCheckpoint(dir)];
+  const shape = ({ tensors }: typeof found) =>
+    [...tensors.values()].map(({ name, dtype, shape }) => [name, dtype, shape]).sort();
+  const wide = (dtype: unknown) => (dtype === 'F32' || dtype === 'BF16' ? 'float' : dtype);
+  const comparable = (each: typeof found) =>
+    shape(each).map(([name, dtype, size]) => [name, String(name).endsWith('_scale_inv') ? dtype : wide(dtype), size]);
+  assert.equal(comparable(found), comparable(expected));
+  assert.equal(found.config.quantization_config, expected.config.quantization_config);
+  for (const { name, fate } of tensors) assert.is(fate === 'rounds', found.tensors.has(`${name}_scale_inv`), name);
+});
+
+test('deepseek_fp8 to deepseek_fp8 keeps every byte', async () => {
+  const { dir, tensors } = await room.quantize(FP8, { layout: 'deepseek_fp8' });
+  assert.ok(tensors.some(({ fate }) => fate === 'keeps'));
+  assert.not.ok(tensors.some(({ fate }) => fate === 'rounds'));
+  const after = openCheckpoint(dir).tensors;
+  for (const [name, ref] of openCheckpoint(FP8).tensors) {
+    assert.equal(bytesOf(after.get(name) as TensorRef), bytesOf(ref), name);
+  }
+});
+
+test('deepseek_fp8: scales that are powers of two, rounded up', async () => {
+  const { dir } = await room.quantize(fixture('deepseek-v3'), { layout: 'deepseek_fp8', scales: 'e8m0' });
+  assert.is((openCheckpoint(dir).config.quantization_config as JsonObject).scale_fmt, 'ue8m0');
+  const plain = openCheckpoint((await room.quantize(fixture('deepseek-v3'), { layout: 'deepseek_fp8' })).dir).tensors;
+  for (const [name, ref] of openCheckpoint(dir).tensors) {
+    if (!name.endsWith('_scale_inv')) continue;
+    const exact = floatsOf(plain.get(name) as TensorRef);
+    for (const [index, scale] of floatsOf(ref).entries()) {
+      assert.ok(Number.isInteger(Math.log2(scale)) && scale >= exact[index] && scale < 2 * exact[index], name);
+    }
   }
 });
 

@@ -75,7 +75,7 @@ export const roundToNearestGrid: ChooseGrid = (values, from, count, bits, args) 
 /** Unsigned code of x on a grid. */
 export function codeOf(x: number, inverse: number, zeroPoint: number, top: number): number {
   const code = roundHalfAway(f32(f32(x * inverse) + zeroPoint));
-  return code < 0 ? 0 : code > top ? top : code;
+  return Math.max(0, Math.min(top, code));
 }
 
 export interface Geometry {

@@ -1,0 +1,82 @@
+import { UsageError } from '../../core/errors.js';
+import { matrixKind } from '../../core/matrix-kinds.js';
+import type { DressedCheckpoint, Dressing, JsonObject, QuantizationArgs } from '../../core/types.js';
+import { floatWriter } from './write_float.js';
+import { packWriter } from './write_packed.js';
+import { type CompressedWriter, moduleOf } from './writer.js';
+
+const WRITERS: Record<string, CompressedWriter> = {
+  int4: packWriter,
+  int8: packWriter,
+  fp8_e4m3: floatWriter,
+};
+
+const writerOf = ({ scheme }: QuantizationArgs): CompressedWriter => WRITERS[scheme];
+
+/**
+ * The writing side. quantization_config is what vLLM and transformers read: objects of config_groups refuse unknown
+ * keys (extra="forbid"), so there are only those that all versions have.
+ */
+export const compressedDressing: Dressing = {
+  defaults: {
+    scheme: 'int4',
+    strategy: 'group',
+    group_size: 128,
+    symmetric: true,
+    scale_dtype: 'BF16',
+    algorithm: 'rtn',
+  },
+
+  check(args, flag) {
+    if (!Object.hasOwn(WRITERS, args.scheme)) {
+      throw new UsageError(
+        `${flag} ${args.scheme}: layout compressed_tensors writes ${Object.keys(WRITERS).join(', ')}.`,
+        `${flag} int4.`,
+      );
+    }
+    writerOf(args).check(args, flag);
+  },
+
+  // engines read embeddings, heads and routers as floats
+  quantizes: (matrix, args) => matrixKind(matrix.name) === 'linear' && writerOf(args).quantizes(matrix, args),
+  rowQuantum: (args) => writerOf(args).rowQuantum(args),
+  parts: (rows, cols, args) => writerOf(args).parts(rows, cols, args),
+  pack: (packed, rows, cols, args, out) => writerOf(args).pack(packed, rows, cols, args, out),
+  tensors: (matrix, args) => writerOf(args).tensors(matrix, args),
+
+  config({ args, exceptions, alone }: DressedCheckpoint) {
+    // a target that is a module's name goes before the class `Linear`
+    const groups = [{ args, targets: ['Linear'] }];
+    for (const { matrix, args: other } of exceptions) {
+      const same = groups.slice(1).find((group) => JSON.stringify(group.args) === JSON.stringify(other));
+      if (same) same.targets.push(moduleOf(matrix));
+      else groups.push({ args: other, targets: [moduleOf(matrix)] });
+    }
+    const formats = new Set(groups.map((group) => writerOf(group.args).format));
+    const isMixed = formats.size > 1;
+    return {
+      quantization_config: {
+        quant_method: 'compressed-tensors',
+        format: isMixed ? 'mixed-precision' : [...formats][0],
+        quantization_status: 'compressed',
+        global_compression_ratio: null,
+        kv_cache_scheme: null,
+        ignore: alone.filter(({ name }) => matrixKind(name) !== 'embedding').map(moduleOf),
+        config_groups: Object.fromEntries(
+          groups.map((group, index) => [`group_${index}`, configGroup(group.args, group.targets, isMixed)]),
+        ),
+      },
+    };
+  },
+};
+
+function configGroup(args: QuantizationArgs, targets: string[], isMixed: boolean): JsonObject {
+  const writer = writerOf(args);
+  return {
+    targets,
+    ...(isMixed ? { format: writer.format } : {}),
+    weights: writer.weights(args),
+    input_activations: writer.activations(args),
+    output_activations: null,
+  };
+}

@@ -1,0 +1,124 @@
+import { f8e4m3ToFloat32 } from '../../core/dtype.js';
+import type { FileRange, Packed, PackedSource, QuantizationArgs, TensorRef } from '../../core/types.js';
+import { type IntegerRows, integerGrid, integerParts, integerValues, scalesOf } from '../packing/integer-rows.js';
+import { allBytes, packedMatrix, partOf, refuseShape, rowBytes } from '../packing/stored-tensors.js';
+import type { CompressedForm } from './form.js';
+
+const E4M3 = Float32Array.from({ length: 256 }, (_, code) => f8e4m3ToFloat32(code));
+const SCALES = ['F32', 'BF16', 'F16'] as const;
+
+const blockOf = (source: PackedSource) => source.parameters.block_structure as [number, number];
+
+/**
+ * float-quantized, int-quantized and naive-quantized: `weight` in F8_E4M3 or I8 of its own shape, `weight_scale` [1]
+ * for the tensor, [rows, 1] for each row, or one for each block (naive_quantized/base.py of compressed-tensors);
+ * I8 may have `weight_zero_point`, of the scales' shape. The value is (code - zero point) * scale.
+ */
+export const naiveQuantized: CompressedForm = {
+  matrix(module, tensors, _values, sizes) {
+    const name = `${module}.weight`;
+    const codes = partOf(name, tensors, name, ['F8_E4M3', 'I8']);
+    if (codes.shape.length !== 2) refuseShape(codes, name, 'two dimensions');
+    const [rows, cols] = codes.shape;
+    const scales = partOf(name, tensors, `${module}.weight_scale`, SCALES);
+    const found = String(scales.shape);
+    const perBlock = ([height, width]: number[]) => [Math.ceil(rows / height), Math.ceil(cols / width)];
+    const candidates: [number, number][] = [...sizes.blocks, [1, cols], [rows, cols]];
+    const block = candidates.find((each) => String(perBlock(each)) === found);
+    const one = found === '' || found === '1' ? ([rows, cols] as [number, number]) : undefined;
+    const perRow = found === String([rows]) ? ([1, cols] as [number, number]) : undefined;
+    const structure = one ?? block ?? perRow;
+    if (!structure) refuseShape(scales, name, `[1], [${rows}, 1] or a scale for each block`);
+    const parts: Record<string, TensorRef> = { codes, scales };
+    if (tensors.has(`${module}.weight_zero_point`)) {
+      parts.zero_points = partOf(name, tensors, `${module}.weight_zero_point`, ['I8', 'F8_E4M3'], scales.shape);
+    }
+    if (codes.dtype === 'I8' && structure[1] !== cols) refuseShape(scales, name, `[1] or [${rows}, 1]`);
+    return packedMatrix('compressed_tensors', name, [rows, cols], parts, {
+      form: 'naive-quantized',
+      block_structure: structure,
+    });
+  },
+
+  rowQuantum: () => 1,
+
+  needs(source, from, count) {
+    const { codes, scales, zero_points: zeroPoints } = source.parts;
+    return {
+      codes: [rowBytes(codes, from, count)],
+      scales: [scaleBytes(source, scales, from, count)],
+      ...(zeroPoints && codes.dtype === 'I8' ? { zero_points: [scaleBytes(source, zeroPoints, from, count)] } : {}),
+    };
+  },
+
+  decode(source, from, count, bytes, out) {
+    const { cols } = source;
+    if (source.parts.codes.dtype === 'I8') {
+      integerValues(integerRows(source, count, bytes), count, cols, out);
+      return;
+    }
+    const [height, width] = blockOf(source);
+    const across = Math.ceil(cols / width);
+    const first = Math.floor(from / height);
+    const scales = scalesOf(
+      source.parts.scales.dtype,
+      bytes.scales,
+      (Math.ceil((from + count) / height) - first) * across,
+    );
+    for (let row = 0; row < count; row++) {
+      const scaleRow = (Math.floor((from + row) / height) - first) * across;
+      for (let block = 0; block < across; block++) {
+        const end = row * cols + Math.min(cols, (block + 1) * width);
+        for (let i = row * cols + block * width; i < end; i++) out[i] = E4M3[bytes.codes[i]] * scales[scaleRow + block];
+      }
+    }
+  },
+
+  grid(source) {
+    const { codes, scales, zero_points: zeroPoints } = source.parts;
+    const { rows, cols } = source;
+    const [height, width] = blockOf(source);
+    const isChannel = width === cols && (height === 1 || rows === 1);
+    if (codes.dtype === 'I8') {
+      return isChannel ? integerGrid(8, cols, cols, !zeroPoints, scales.dtype) : undefined;
+    }
+    const grid: QuantizationArgs = {
+      scheme: 'fp8_e4m3',
+      strategy: isChannel ? 'channel' : width === cols && height === rows ? 'tensor' : 'block',
+      symmetric: true,
+      scale_dtype: 'F32',
+      algorithm: 'rtn',
+    };
+    return grid.strategy === 'block' ? { ...grid, block_structure: [height, width] } : grid;
+  },
+
+  unpack(source, _from, count, bytes, args, out) {
+    if (source.parts.codes.dtype === 'I8') {
+      integerParts(integerRows(source, count, bytes), count, source.cols, args, out);
+      return;
+    }
+    out.codes.set(bytes.codes);
+    const scales = scalesOf(source.parts.scales.dtype, bytes.scales, out.scales.byteLength / 4);
+    out.scales.set(new Uint8Array(scales.buffer));
+  },
+};
+
+/** Scales of the blocks that rows [from, from + count) touch. */
+function scaleBytes(source: PackedSource, part: TensorRef, from: number, count: number): FileRange {
+  const [height] = blockOf(source);
+  return height >= source.rows ? allBytes(part) : rowBytes(part, from, count, height);
+}
+
+function integerRows(source: PackedSource, count: number, bytes: Packed): IntegerRows {
+  const [height] = blockOf(source);
+  const read = scalesOf(source.parts.scales.dtype, bytes.scales, height > 1 ? 1 : count);
+  const unsigned = (codes: Uint8Array) => codes.map((code) => code ^ 0x80);
+  const zeroPoints = bytes.zero_points && unsigned(bytes.zero_points);
+  return {
+    bits: 8,
+    codes: unsigned(bytes.codes),
+    scales: height > 1 ? new Float32Array(count).fill(read[0]) : read,
+    zeroPoints: zeroPoints && height > 1 ? new Uint8Array(count).fill(zeroPoints[0]) : zeroPoints,
+    groupSize: source.cols,
+  };
+}

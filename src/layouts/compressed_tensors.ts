@@ -1,0 +1,86 @@
+import type { Json, JsonObject, Layout, PackedSource, TensorRef } from '../core/types.js';
+import { compressedDressing } from './compressed/dressing.js';
+import type { CompressedForm, ConfiguredSizes } from './compressed/form.js';
+import { fp4Packed } from './compressed/fp4_packed.js';
+import { naiveQuantized } from './compressed/naive_quantized.js';
+import { packQuantized } from './compressed/pack_quantized.js';
+import { floatTensors, isObject, quantizationConfig, refuseSetting } from './packing/stored-tensors.js';
+
+const FORMS: Record<string, CompressedForm> = {
+  'pack-quantized': packQuantized,
+  'naive-quantized': naiveQuantized,
+  fp4: fp4Packed,
+};
+
+/**
+ * compressed_tensors: the checkpoints of llm-compressor, as vLLM and transformers load them. Which form a module has
+ * is told by the tensors that it stores; config.json adds only sizes that shapes leave open.
+ */
+export default {
+  matches: (config) => quantizationConfig(config).quant_method === 'compressed-tensors',
+
+  undress(tensors, config, values) {
+    const sizes = configuredSizes(quantizationConfig(config));
+    const taken = new Set<string>();
+    const logical = [...tensors.values()].flatMap((ref) => {
+      const found = moduleOf(ref);
+      if (!found) return [];
+      const matrix = found.form.matrix(found.module, tensors, values, sizes);
+      // scales of activations stand beside a weight and are not needed for it
+      for (const name of besides(found.module)) {
+        const beside = tensors.get(name);
+        if (beside) (matrix.source as PackedSource).parts[name.slice(found.module.length + 1)] ??= beside;
+      }
+      for (const part of Object.values((matrix.source as PackedSource).parts)) taken.add(part.name);
+      return [matrix];
+    });
+    const floats = floatTensors(tensors, taken);
+    for (const matrix of logical) floats.set(matrix.name, matrix);
+    return floats;
+  },
+
+  rowQuantum: (source) => formOf(source).rowQuantum(source),
+  needs: (source, from, count) => formOf(source).needs(source, from, count),
+  decode: (source, from, count, bytes, out) => formOf(source).decode(source, from, count, bytes, out),
+  grid: (source) => formOf(source).grid?.(source),
+  unpack: (source, from, count, bytes, args, out) => formOf(source).unpack?.(source, from, count, bytes, args, out),
+  dressing: compressedDressing,
+} satisfies Layout;
+
+const formOf = (source: PackedSource): CompressedForm => FORMS[source.parameters.form as string];
+
+/** The module whose codes a tensor holds. */
+function moduleOf({ name, dtype }: TensorRef): { module: string; form: CompressedForm } | undefined {
+  if (name.endsWith('.weight_packed')) {
+    return { module: name.slice(0, -'.weight_packed'.length), form: dtype === 'U8' ? fp4Packed : packQuantized };
+  }
+  const isCodes = dtype === 'F8_E4M3' || dtype === 'I8';
+  return name.endsWith('.weight') && isCodes
+    ? { module: name.slice(0, -'.weight'.length), form: naiveQuantized }
+    : undefined;
+}
+
+const besides = (module: string) =>
+  ['input_scale', 'input_zero_point', 'input_global_scale', 'output_scale', 'output_zero_point'].map(
+    (each) => `${module}.${each}`,
+  );
+
+/** Sizes of groups and blocks in config_groups. Throws InvalidInputError for sparse or unknown configurations. */
+function configuredSizes({ config_groups: groups, sparsity_config: sparsity }: JsonObject): ConfiguredSizes {
+  const sizes: ConfiguredSizes = { groups: [], blocks: [] };
+  if (groups !== undefined && !isObject(groups)) {
+    refuseSetting('compressed_tensors', 'config_groups', groups, 'an object');
+  }
+  if (isObject(sparsity) && sparsity.format !== undefined && sparsity.format !== 'dense') {
+    refuseSetting('compressed_tensors', 'sparsity_config.format', sparsity.format, '"dense"');
+  }
+  const isSize = (each: Json | undefined): each is number => Number.isSafeInteger(each) && (each as number) > 0;
+  for (const group of Object.values(groups ?? {})) {
+    const weights = isObject(group) ? group.weights : undefined;
+    if (!isObject(weights)) continue;
+    if (isSize(weights.group_size)) sizes.groups.push(weights.group_size);
+    const block = weights.block_structure;
+    if (Array.isArray(block) && block.length === 2 && block.every(isSize)) sizes.blocks.push(block as [number, number]);
+  }
+  return sizes;
+}
