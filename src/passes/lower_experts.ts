@@ -31,9 +31,14 @@ function decide(node: GraphNode, into: Replacement, form: ExpertsForm): Decision
   if (activation !== 'silu') return plainly(`activation ${activation}`);
   if (parts.some((each) => JSON.stringify(each.scheme) !== JSON.stringify(scheme))) return plainly('mixed schemes');
   const group = scheme.strategy === 'channel' ? 1 : (scheme.group_size as number);
-  const indivisible = parts.map(({ shape }) => shape[1]).find((cols) => cols % group !== 0);
-  if (indivisible === undefined) return { scheme, note: 'experts: QMoE' };
-  const why = `groups of ${group} do not divide ${indivisible} columns`;
+  const columns = parts.map(({ shape }) => shape[1]);
+  const indivisible = columns.find((cols) => cols % group !== 0);
+  // onnxruntime 1.30 takes scales [experts, rows, 1] of either matrix for one scale a row, and refuses the other's groups.
+  const isOneGroup = columns.includes(group);
+  if (indivisible === undefined && !isOneGroup) return { scheme, note: 'experts: QMoE' };
+  const why = isOneGroup
+    ? `QMoE has no rows of one group of ${group}`
+    : `groups of ${group} do not divide ${indivisible} columns`;
   if (form === 'auto') return plainly(why);
   const { group_size: _, ...rest } = scheme;
   return { scheme: { ...rest, strategy: 'channel' }, note: `experts: QMoE with one scale a row (${why})` };
