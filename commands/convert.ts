@@ -29,6 +29,10 @@ export default class Convert extends HalfbyteCommand {
       command: '<%= config.bin %> convert ./model -o ./out --weights f32',
     },
     {
+      description: 'a pipeline of static graphs for the NPU of Copilot+ PCs',
+      command: '<%= config.bin %> convert ./model -o ./out --target qnn --calibration calibration.safetensors',
+    },
+    {
       description: 'show graphs, tensors and sizes without writing anything',
       command: '<%= config.bin %> convert ./model -o ./out --dry-run',
     },
@@ -90,6 +94,11 @@ export default class Convert extends HalfbyteCommand {
     attention: option<ConvertOptions['attention']>(['npu', 'gqa'], 'form of attention on an NPU', 'GRAPH'),
     mla: option<ConvertOptions['mla']>(['latent', 'expanded'], 'form of multi-head latent attention', 'GRAPH'),
     experts: option<ConvertOptions['experts']>(['qmoe', 'plain'], 'form of mixture-of-experts layers', 'GRAPH'),
+    calibration: Flags.string({
+      description:
+        'ranges of activations, from "calibrate" [default: measured on a small text that comes with halfbyte]',
+      helpGroup: 'GRAPH',
+    }),
     workers: Flags.integer({
       min: 0,
       description: 'worker threads; 0 works in the main thread [default: one a core]',
@@ -141,6 +150,7 @@ export default class Convert extends HalfbyteCommand {
         maxMemory: flags['max-memory'],
         shard: flags.shard,
         sha256: flags.sha256,
+        calibration: flags.calibration,
       },
       this.progress('Converting'),
       this.signal,

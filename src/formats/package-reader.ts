@@ -159,10 +159,20 @@ export function packageFile(opened: Package, name: string): string {
   return file;
 }
 
-function isDirectory(path: string): boolean {
+/** Size of a file that lies in the package; undefined where it does not, or where the name leaves the directory. */
+export function sizeInPackage(opened: Package, name: string): number | undefined {
+  const path = normalize(name);
+  if (isAbsolute(path) || path === '..' || path.startsWith(`..${sep}`)) return undefined;
+  const stat = statSync(join(opened.dir, path), { throwIfNoEntry: false });
+  return stat?.isFile() ? stat.size : undefined;
+}
+
+/** Whether there is a directory of this name. */
+export function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
-function isFile(path: string): boolean {
+/** Whether there is a file of this name. */
+export function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }

@@ -18,9 +18,11 @@ export class ValueStatistics {
   #width = 2 ** -30;
   #bins = new Float64Array(BINS);
 
+  /** Throws RangeError for a value that is not finite. */
   add(values: Float32Array): void {
     let { min, max } = this;
     for (const value of values) {
+      if (!Number.isFinite(value)) throw new RangeError(String(value));
       if (value < min) min = value;
       if (value > max) max = value;
     }

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { Calibration, CalibrationOrigin, Checkpoint, Graph, ProgressListener } from '../core/types.js';
-import { writeCalibration } from '../formats/calibration.js';
+import { checkCalibrationOutput, writeCalibration } from '../formats/calibration.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { readText } from '../formats/text.js';
 import { readTokenizerFiles } from '../formats/tokenizer-files.js';
-import { CalibrationCollector } from '../reference/calibration-collector.js';
+import { CalibrationCollector, calibratedNames } from '../reference/calibration-collector.js';
 import { evaluate } from '../reference/evaluate.js';
 import { storedWeights } from '../reference/stored-weights.js';
 import { PERCENTILES } from '../reference/value-statistics.js';
@@ -18,6 +18,12 @@ import { drawGraphs, type Model, openModel } from './model.js';
 
 /** Tokens of the bundled text: enough for ranges, seconds of work for a model of 1.5B. */
 const BUNDLED_TOKENS = 512;
+
+/** Tokens read of a given text unless told otherwise: 128 windows of 256, the size of the field's calibration sets. */
+const GIVEN_TOKENS = 32768;
+
+/** Tokens of one pass over the weights: an activation of width 14336 then takes 117 MB. */
+const BATCH_TOKENS = 2048;
 
 export interface CalibrateOptions {
   /** Text to run the model on, or token ids; without either the bundled text. */
@@ -85,8 +91,23 @@ async function corpusOf({ checkpoint, config }: Model, options: CalibrateOptions
   const given = options.text !== undefined;
   const ids = tokenizer.encodePlain(options.text ?? CALIBRATION_TEXT);
   if (ids.length === 0) throw new UsageError('the calibration text is empty.', 'give a text of a few hundred words.');
-  const most = options.tokens ?? (given ? ids.length : BUNDLED_TOKENS);
+  const most = options.tokens ?? (given ? GIVEN_TOKENS : BUNDLED_TOKENS);
   return { sequences: pieces(ids, length, most), text: given ? 'given text' : 'bundled text' };
+}
+
+/** Sequences in batches of at most BATCH_TOKENS, a longer one by itself. */
+function batchesOf(sequences: number[][]): number[][][] {
+  const batches: number[][][] = [];
+  let tokens = Number.POSITIVE_INFINITY;
+  for (const sequence of sequences) {
+    if (tokens + sequence.length > BATCH_TOKENS) {
+      batches.push([]);
+      tokens = 0;
+    }
+    batches[batches.length - 1].push(sequence);
+    tokens += sequence.length;
+  }
+  return batches;
 }
 
 /** The part of a drawn decoder up to its last hidden state: what makes logits of it has no ranges to learn. */
@@ -94,6 +115,35 @@ function withoutHead(graph: Graph): Graph {
   const last = graph.hiddenStates[graph.hiddenStates.length - 1];
   const end = graph.nodes.findIndex((node) => node.outputs.includes(last));
   return { ...graph, nodes: graph.nodes.slice(0, end + 1), outputs: [graph.values[last]] };
+}
+
+const listed = (names: string[]): string =>
+  `${names
+    .slice(0, 3)
+    .map((name) => `"${name}"`)
+    .join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
+
+/** Throws InvalidInputError where a calibration was made of another model: its names and sizes are not this one's. */
+export async function checkCalibration(checkpoint: Checkpoint, found: Calibration, file: string): Promise<void> {
+  const model = await openModel(checkpoint);
+  const { decoder } = drawGraphs(model, model.config.max_position_embeddings);
+  const { ranges, secondMoments } = calibratedNames(withoutHead(decoder));
+  const missing = [...ranges].filter((name) => !(name in found.ranges));
+  const unknown = Object.keys(found.ranges).filter((name) => !ranges.has(name));
+  const resized = [...secondMoments].filter(([name, inputs]) => found.second_moments[name]?.length !== inputs);
+  const problem =
+    missing.length > 0
+      ? `it has no range for ${listed(missing)}`
+      : unknown.length > 0
+        ? `it has a range for ${listed(unknown)}, which this model does not have`
+        : resized.length > 0
+          ? `its second moments of ${listed(resized.map(([name]) => name))} have another size`
+          : undefined;
+  if (problem === undefined) return;
+  throw new InvalidInputError(
+    `${file}: this calibration belongs to another model than ${checkpoint.dir}: ${problem}.`,
+    `make one with halfbyte calibrate ${checkpoint.dir}.`,
+  );
 }
 
 const digestOf = (sequences: number[][]): string => {
@@ -116,12 +166,22 @@ export async function calibration(checkpoint: Checkpoint, options: CalibrateOpti
   const files = new InputFiles();
   try {
     const lookup = storedWeights(decoder, logical, files);
-    const collector = new CalibrationCollector(decoder, lengths, async (name) => readWhole(await lookup(name)));
-    await evaluate(withoutHead(decoder), lookup, sequences, {
-      onValue: (name, values, width, node) => collector.take(name, values, width, node),
-      onProgress: options.onProgress,
-      signal: options.signal,
-    });
+    const collector = new CalibrationCollector(decoder, async (name) => readWhole(await lookup(name)));
+    const layers = withoutHead(decoder);
+    const batches = batchesOf(sequences);
+    for (const [index, batch] of batches.entries()) {
+      collector.begin(batch.map((ids) => ids.length));
+      await evaluate(layers, lookup, batch, {
+        onValue: (name, values, width, node) => collector.take(name, values, width, node),
+        onProgress: ({ doneBytes, totalBytes, ...rest }) =>
+          options.onProgress?.({
+            ...rest,
+            doneBytes: index * totalBytes + doneBytes,
+            totalBytes: batches.length * totalBytes,
+          }),
+        signal: options.signal,
+      });
+    }
     const tokens = lengths.reduce((sum, length) => sum + length, 0);
     return collector.result({ text, tokens, ids_sha256: digestOf(sequences) });
   } finally {
@@ -152,12 +212,14 @@ export interface CalibrateRequest extends Omit<CalibrateOptions, 'text' | 'ids'>
   textFile?: string;
   idsFile?: string;
   output: string;
+  force?: boolean;
 }
 
 /** Checkpoint directory and text file -> calibration file. */
 export async function calibrate(checkpointDir: string, request: CalibrateRequest): Promise<CalibrateResult> {
   const started = performance.now();
-  const { textFile, idsFile, output, ...options } = request;
+  const { textFile, idsFile, output, force, ...options } = request;
+  checkCalibrationOutput(output, force ?? false);
   const found = await calibration(openCheckpoint(checkpointDir), {
     ...options,
     text: textFile === undefined ? undefined : readText(textFile),
@@ -172,3 +234,8 @@ export async function calibrate(checkpointDir: string, request: CalibrateRequest
     seconds: (performance.now() - started) / 1000,
   };
 }
+
+/** A result as text for a terminal. */
+export const describeCalibrate = ({ file, origin, ranges, secondMoments, seconds }: CalibrateResult): string =>
+  `${file}: ${ranges} ranges and second moments of ${secondMoments} matrices from ${origin.tokens} tokens of ` +
+  `${origin.text}, ${seconds.toFixed(1)} s`;

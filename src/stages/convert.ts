@@ -6,6 +6,7 @@ import { openCheckpoint } from '../formats/checkpoint.js';
 import { operatorCounts } from '../graph/print.js';
 import { find } from '../registry.js';
 import type { ConvertRequest } from './convert-options.js';
+import { type LintReport, lintPlan, refuseErrors, warningsNote } from './lint.js';
 import { plan } from './plan.js';
 import { type WriteSettings, writePackage } from './write.js';
 
@@ -24,6 +25,8 @@ export interface ConvertResult {
   /** The part of the work that this run did, as `1/4`; null for all of it. */
   shard: string | null;
   plan: PlanSummary;
+  /** What the target's rules say about the graphs; null for a target without rules. */
+  lint: LintReport | null;
   /** Bytes of the finished package, data and graphs; null for a dry run. */
   packageBytes: number | null;
   seconds: number | null;
@@ -80,8 +83,16 @@ async function rangesFor(
     );
   }
   // Loaded where it is needed: most conversions need none, and it brings the whole reference engine.
-  if (file !== undefined) return (await import('../formats/calibration.js')).readCalibration(file);
+  if (file !== undefined) {
+    const { readCalibration } = await import('../formats/calibration.js');
+    const given = readCalibration(file);
+    await (await import('./calibrate.js')).checkCalibration(checkpoint, given, file);
+    return given;
+  }
   if (dryRun) return undefined;
+  // What does not fit is refused before the model runs.
+  const lint = await lintPlan(await plan(checkpoint, request));
+  if (lint) refuseErrors(lint);
   const { calibration } = await import('./calibrate.js');
   const found = await calibration(checkpoint, { onProgress, signal });
   const { text, tokens } = found.origin;
@@ -105,7 +116,11 @@ export async function convert(
     const ranges = await rangesFor(checkpoint, request, settings, onProgress, signal, onNote);
     const planned = await plan(checkpoint, request, ranges);
     const summary = summarize(planned);
-    if (settings.dryRun) return { package: null, shard: null, plan: summary, packageBytes: null, seconds: null };
+    const lint = await lintPlan(planned);
+    if (lint) refuseErrors(lint);
+    if (lint && lint.warnings > 0) onNote?.(warningsNote(lint));
+    const made = { plan: summary, lint };
+    if (settings.dryRun) return { package: null, shard: null, ...made, packageBytes: null, seconds: null };
     const started = performance.now();
     const writing = { ...settings, threads };
     const { complete, packageBytes } = await writePackage(
@@ -119,7 +134,7 @@ export async function convert(
     return {
       package: complete ? settings.output : null,
       shard: settings.shard ?? null,
-      plan: summary,
+      ...made,
       packageBytes,
       seconds: (performance.now() - started) / 1000,
     };

@@ -6,6 +6,7 @@ import { openCheckpoint } from '../formats/checkpoint.js';
 import { MANIFEST, type Manifest } from '../formats/manifest.js';
 import { isPackage, openPackage } from '../formats/package-reader.js';
 import { coverageOf, layoutOf, logicalTensors } from './coverage.js';
+import { describeLint, type LintReport, lintPackage } from './lint.js';
 import { drawGraphs, openModel } from './model.js';
 
 export interface CheckpointInspection {
@@ -34,7 +35,13 @@ export interface PackageInspection {
   totals: { parameters: number; weightBytes: number; bitsPerWeight: number };
 }
 
-export type Inspection = CheckpointInspection | PackageInspection;
+/** A package held to the rules of a device, whichever tool made it. */
+export interface LintInspection extends LintReport {
+  kind: 'lint';
+  dir: string;
+}
+
+export type Inspection = CheckpointInspection | PackageInspection | LintInspection;
 
 const product = (shape: number[]) => shape.reduce((all, each) => all * each, 1);
 
@@ -103,8 +110,9 @@ function inspectPackage(dir: string): PackageInspection {
   };
 }
 
-/** Says what a checkpoint or a package holds, from headers and manifest alone. */
-export async function inspect(dir: string): Promise<Inspection> {
+/** Says what a checkpoint or a package holds, from headers and manifest alone; with `lint` what a device says of it. */
+export async function inspect(dir: string, lint?: string): Promise<Inspection> {
+  if (lint !== undefined) return { kind: 'lint', dir, ...(await lintPackage(dir, lint)) };
   return isPackage(dir) ? inspectPackage(dir) : inspectCheckpoint(dir);
 }
 
@@ -118,6 +126,7 @@ function table(rows: string[][]): string[] {
 /** An inspection as text for a terminal. */
 export function describeInspection(found: Inspection): string {
   const lines: string[] = [];
+  if (found.kind === 'lint') return `${found.dir}: ${describeLint(found)}`;
   if (found.kind === 'checkpoint') {
     const { coverage } = found;
     lines.push(`${found.dir}: ${found.model_type}, layout ${found.layout}`);

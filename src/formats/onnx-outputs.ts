@@ -1,0 +1,34 @@
+import { readFileSync } from 'node:fs';
+import { InvalidInputError } from '../core/errors.js';
+
+/** Field numbers of onnx.proto: ModelProto.graph, GraphProto.output, ValueInfoProto.name. */
+const [GRAPH, OUTPUT, NAME] = [7, 12, 1];
+
+/**
+ * A model file's bytes with values inside its graph as further outputs. Fields of a protobuf message that come again
+ * are merged, lists by appending, so that outputs can be added behind a file without reading or writing it anew.
+ */
+export function modelWithOutputs(file: string, names: readonly string[]): Uint8Array {
+  let model: Uint8Array;
+  try {
+    model = readFileSync(file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new InvalidInputError(`${file}: cannot be read (${code}).`, 'copy the package again with all its files.');
+  }
+  const outputs = names.map((name) => field(OUTPUT, field(NAME, new TextEncoder().encode(name))));
+  return Buffer.concat([model, field(GRAPH, Buffer.concat(outputs))]);
+}
+
+/** A field whose content has a length in front (wire type 2). */
+function field(number: number, content: Uint8Array): Uint8Array {
+  return Buffer.concat([varint((number << 3) | 2), varint(content.byteLength), content]);
+}
+
+function varint(value: number): Uint8Array {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) + 128);
+  bytes.push(rest);
+  return Uint8Array.from(bytes);
+}

@@ -1,0 +1,133 @@
+import { InvalidInputError, UsageError, VerificationError } from '../core/errors.js';
+import type { Finding, JsonObject, LintedGraph, LintedPackage, Plan, Target } from '../core/types.js';
+import { readModel } from '../formats/onnx-reader.js';
+import { openPackage, type Package, packageFile, pipelineStagesOf, sizeInPackage } from '../formats/package-reader.js';
+import { find, ids, unknownId } from '../registry.js';
+
+/** What a device has to say about a package. */
+export interface LintReport {
+  target: string;
+  errors: number;
+  warnings: number;
+  notes: number;
+  findings: Finding[];
+}
+
+/** Findings of one rule that a terminal shows; the rest is counted. */
+const SHOWN = 8;
+
+async function lintOf(id: string): Promise<NonNullable<Target['lint']>> {
+  const target: Target | undefined = await find('targets', id);
+  if (target?.lint) return target.lint;
+  const linted = [];
+  for (const each of ids('targets')) if ((await find('targets', each))?.lint) linted.push(each);
+  const found = target ? `the target ${id} has no rules` : unknownId('targets', id);
+  throw new UsageError(`--lint ${id}: ${found}; devices with rules are ${linted.join(', ')}.`, `--lint ${linted[0]}.`);
+}
+
+const report = (target: string, findings: Finding[]): LintReport => {
+  const count = (severity: Finding['severity']) => findings.filter((each) => each.severity === severity).length;
+  return { target, errors: count('error'), warnings: count('warning'), notes: count('note'), findings };
+};
+
+/** Whether a stage's settings ask for a provider of their own: those without stay on the CPU. */
+function asksProvider(settings: unknown): boolean {
+  const options = (settings as { provider_options?: unknown } | undefined)?.provider_options;
+  return Array.isArray(options) && options.some((each) => Object.keys(each ?? {}).some((name) => name !== 'cpu'));
+}
+
+/** A plan as the rules see it: its graphs are final before a weight is read. */
+export function plannedPackage({ graphs, texts, files }: Plan): LintedPackage {
+  const genai = texts.find(({ name }) => name === 'genai_config.json');
+  return {
+    graphs: graphs.map(({ file, graph, external, pipeline }) => ({
+      file,
+      graph,
+      external,
+      onDevice: asksProvider(pipeline?.session_options),
+    })),
+    genai: genai ? (JSON.parse(genai.content) as JsonObject) : null,
+    files: Object.fromEntries(files.map(({ name, nbytes }) => [name, nbytes])),
+  };
+}
+
+/** Holds a plan to the rules of its target; null for a target without rules. */
+export async function lintPlan(planned: Plan): Promise<LintReport | null> {
+  const { target } = planned.options;
+  const lint = (await find('targets', target))?.lint;
+  return lint ? report(target, lint(plannedPackage(planned))) : null;
+}
+
+/** The graphs that genai_config.json names, those that are there. */
+function graphsOf(opened: Package): LintedGraph[] {
+  const { decoder } = opened.genai.model;
+  const stages = pipelineStagesOf(opened.genai).map(({ filename, session_options }) => ({ filename, session_options }));
+  if (decoder.filename) stages.push({ filename: decoder.filename, session_options: decoder.session_options });
+  return stages
+    .filter(({ filename }) => sizeInPackage(opened, filename) !== undefined)
+    .map(({ filename, session_options }) => ({
+      file: filename,
+      ...readModel(packageFile(opened, filename)),
+      onDevice: asksProvider(session_options),
+    }));
+}
+
+/** Reads the graphs of a package and holds them to a device's rules. Throws UsageError, and InvalidInputError for no package. */
+export async function lintPackage(dir: string, target: string): Promise<LintReport> {
+  const lint = await lintOf(target);
+  const opened = openPackage(dir);
+  const graphs = graphsOf(opened);
+  if (graphs.length === 0) {
+    throw new InvalidInputError(`${dir}: none of the graphs that genai_config.json names is here.`, 'copy it again.');
+  }
+  const files: Record<string, number> = {};
+  for (const { external } of graphs) {
+    for (const { file } of Object.values(external)) {
+      const size = sizeInPackage(opened, file);
+      if (size !== undefined) files[file] = size;
+    }
+  }
+  return report(target, lint({ graphs, genai: opened.genai as unknown as JsonObject, files }));
+}
+
+const line = ({ file, node, message }: Finding) => `    ${file}${node === null ? '' : `: ${node}`}: ${message}`;
+
+/** Findings rule by rule: what is wrong where, what to do, and who says so. */
+export function describeLint({ target, errors, warnings, notes, findings }: LintReport): string {
+  const counts = Object.entries({ error: errors, warning: warnings, note: notes })
+    .map(([word, count]) => `${count} ${word}${count === 1 ? '' : 's'}`)
+    .join(', ');
+  if (findings.length === 0) return `lint for ${target}: nothing found`;
+  const lines = [`lint for ${target}: ${counts}`];
+  for (const rule of new Set(findings.map((each) => each.rule))) {
+    const found = findings.filter((each) => each.rule === rule);
+    const [{ severity, advice, source }] = found;
+    lines.push(`  ${severity} ${rule}`, ...found.slice(0, SHOWN).map(line));
+    if (found.length > SHOWN) lines.push(`    and ${found.length - SHOWN} more`);
+    lines.push(`    what to do: ${advice}`, `    source: ${source}`);
+  }
+  return lines.join('\n');
+}
+
+/** The warnings of a conversion in one line. */
+export function warningsNote({ target, findings }: LintReport): string {
+  const warned = findings.filter(({ severity }) => severity === 'warning');
+  const rules = [...new Set(warned.map(({ rule }) => rule))];
+  const count = (rule: string) => warned.filter((each) => each.rule === rule).length;
+  const counts = rules.map((rule) => `${rule} ${count(rule)}`).join(', ');
+  return `lint for ${target} warns: ${counts}; see them with "halfbyte inspect --lint ${target}"`;
+}
+
+/** Throws VerificationError where a device would refuse what a conversion is about to write. */
+export function refuseErrors({ target, errors, findings }: LintReport): void {
+  if (errors === 0) return;
+  const found = findings.filter(({ severity }) => severity === 'error');
+  const shown = found.slice(0, 3).map(({ rule, file, node, message }) => {
+    return `${file}${node === null ? '' : `: ${node}`}: ${message} (${rule})`;
+  });
+  const rest = found.length > shown.length ? `, and ${found.length - shown.length} more` : '';
+  throw new VerificationError(
+    `the target ${target} would refuse this package: ${shown.join('; ')}${rest}.`,
+    found[0].advice,
+  );
+}
