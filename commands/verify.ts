@@ -20,7 +20,10 @@ export default class Verify extends HalfbyteCommand {
     path: stringArgument({ required: true, description: 'Directory of the package.' }),
   };
   static override flags = {
-    reference: string({ required: true, description: 'golden.safetensors with the logits to be met.' }),
+    reference: string({
+      required: true,
+      description: 'The original checkpoint, or a safetensors file with its logits.',
+    }),
     gate: string({
       multiple: true,
       default: [],
@@ -28,6 +31,7 @@ export default class Verify extends HalfbyteCommand {
     }),
     text: string({ description: 'Text file whose perplexity is measured.' }),
     windows: integer({ min: 1, description: 'At most so many windows of 256 tokens of it. Default: all.' }),
+    ids: string({ description: "Token ids to compare on besides, as '1,2,3'; sequences end with a semicolon." }),
     strict: boolean({ description: 'Exit with 1 when the verdict is ambiguous.' }),
     threads: integer({ min: 1, description: 'Threads of the runtime. Default: one a physical core.' }),
   };
@@ -41,6 +45,7 @@ export default class Verify extends HalfbyteCommand {
       gates: flags.gate,
       text: flags.text,
       windows: flags.windows,
+      ids: flags.ids,
       strict: flags.strict,
       threads: flags.threads,
       reproduce: ['halfbyte', 'verify', ...this.argv].join(' '),

@@ -6,6 +6,8 @@ import { setup } from './setup.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const checkpoint = join('fixtures', 'union-1.8m');
+const golden = join(checkpoint, 'golden.safetensors');
+const heldout = join(checkpoint, 'heldout.txt');
 const out = join('out', 'demo');
 
 /** Runs a command of halfbyte in the project's root, showing it as a user would type it. */
@@ -22,5 +24,6 @@ console.log('\nunion-1.8m is a small model trained on the State of the Union add
 for (const weights of ['f32', 'int4']) {
   const directory = join(out, weights);
   halfbyte('convert', checkpoint, '-o', directory, '--weights', weights);
+  halfbyte('verify', directory, '--reference', golden, '--text', heldout, '--windows', '64');
   halfbyte('generate', directory, '-p', 'My fellow Americans,', '--greedy', '--max-new-tokens', '60');
 }

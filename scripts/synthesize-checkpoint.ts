@@ -3,9 +3,9 @@
  * as the disk takes it:
  *
  *   node --import tsx scripts/synthesize-checkpoint.ts qwen2-1.5b -o /tmp/qwen2-1.5b [--layers n] [--experts n]
- *        [--seed n] [--shard-size 5GB]
+ *        [--seed n] [--shard-size 5GB] [--headers-only]
  */
-import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -21,6 +21,8 @@ export interface SynthesizeOptions {
   seed?: number;
   /** Bytes of a shard at most, unless one tensor is larger. */
   shardSize?: number;
+  /** Files of full length that hold nothing but headers and take no room: enough for a plan. */
+  headersOnly?: boolean;
 }
 
 /** Bytes of noise that all tensors are cut from, each at its own place. */
@@ -28,7 +30,7 @@ const BLOCK = 8 << 20;
 
 /** Writes the checkpoint; returns the bytes of its weights. */
 export function synthesizeCheckpoint(shape: string, dir: string, options: SynthesizeOptions = {}): number {
-  const { seed = 1, shardSize = 5e9 } = options;
+  const { seed = 1, shardSize = 5e9, headersOnly = false } = options;
   const published = SHAPES[shape];
   if (!published) throw new Error(`unknown shape ${shape}; known are ${Object.keys(SHAPES).join(', ')}`);
   const config: JsonObject = { ...published };
@@ -58,10 +60,12 @@ export function synthesizeCheckpoint(shape: string, dir: string, options: Synthe
     for (const tensor of tensors) {
       const place = places.get(tensor.name);
       if (!place) throw new Error(`${tensor.name} has no place`);
-      noise.write(tensor, descriptor, place.offset, place.nbytes);
+      if (!headersOnly) noise.write(tensor, descriptor, place.offset, place.nbytes);
       weight_map[tensor.name] = name;
       total += place.nbytes;
     }
+    const ends = [...places.values()].map(({ offset, nbytes }) => offset + nbytes);
+    if (headersOnly) ftruncateSync(descriptor, Math.max(...ends));
     closeSync(descriptor);
   }
   if (shards.length > 1) {
@@ -150,6 +154,7 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
       experts: { type: 'string' },
       seed: { type: 'string' },
       'shard-size': { type: 'string' },
+      'headers-only': { type: 'boolean' },
     },
   });
   if (positionals.length !== 1 || !values.output) {
@@ -163,6 +168,7 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
     experts: number(values.experts),
     seed: number(values.seed),
     shardSize: values['shard-size'] === undefined ? undefined : parseSize(values['shard-size']),
+    headersOnly: values['headers-only'],
   });
   const seconds = (performance.now() - started) / 1000;
   console.log(`${values.output}: ${(total / 1e9).toFixed(2)} GB, ${(total / 1e6 / seconds).toFixed(0)} MB/s`);

@@ -11,7 +11,9 @@ const running = new Set();
 
 setup();
 const patterns = process.argv.slice(2).map((pattern) => new RegExp(pattern));
-const files = testFiles('test').filter((file) => patterns.length === 0 || patterns.some((pattern) => pattern.test(file)));
+const files = testFiles('test').filter(
+  (file) => patterns.length === 0 || patterns.some((pattern) => pattern.test(file)),
+);
 let passed = 0;
 let failed = 0;
 process.once('SIGINT', () => interrupt());

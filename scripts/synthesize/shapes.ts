@@ -12,6 +12,7 @@ export interface ShapedTensor {
 export const SHAPES: Record<string, JsonObject> = {
   'qwen2-0.5b': qwen2(896, 4864, 24, 14, 2, 151936, true, 32768),
   'qwen2-1.5b': qwen2(1536, 8960, 28, 12, 2, 151936, true, 131072),
+  'r1-distill-qwen-1.5b': qwen2(1536, 8960, 28, 12, 2, 151936, false, 131072),
   'qwen2-7b': qwen2(3584, 18944, 28, 28, 4, 152064, false, 131072),
   'qwen2-14b': qwen2(5120, 13824, 48, 40, 8, 152064, false, 131072),
   'llama-8b': {
@@ -80,6 +81,7 @@ export const SHAPES: Record<string, JsonObject> = {
     routed_scaling_factor: 2.5,
     scoring_func: 'sigmoid',
     topk_method: 'noaux_tc',
+    num_nextn_predict_layers: 1,
     rope_scaling: yarn(1),
     quantization_config: {
       activation_scheme: 'dynamic',
@@ -197,15 +199,17 @@ export function tensorsOf(config: JsonObject): ShapedTensor[] {
   };
 
   add('model.embed_tokens.weight', [size('vocab_size'), hidden]);
-  for (let layer = 0; layer < size('num_hidden_layers'); layer++) {
-    const path = `model.layers.${layer}`;
+  const layer = (index: number) => {
+    const path = `model.layers.${index}`;
     if (config.kv_lora_rank !== undefined) latentAttention(`${path}.self_attn`);
     else attention(`${path}.self_attn`);
-    if (config.n_routed_experts !== undefined && layer >= size('first_k_dense_replace')) experts(`${path}.mlp`);
+    if (config.n_routed_experts !== undefined && index >= size('first_k_dense_replace')) experts(`${path}.mlp`);
     else mlp(`${path}.mlp`, size('intermediate_size'));
     add(`${path}.input_layernorm.weight`, [hidden], 'norm');
     add(`${path}.post_attention_layernorm.weight`, [hidden], 'norm');
-  }
+  };
+  for (let index = 0; index < size('num_hidden_layers'); index++) layer(index);
+  if (config.num_nextn_predict_layers) prediction(size('num_hidden_layers'));
   add('model.norm.weight', [hidden], 'norm');
   if (!config.tie_word_embeddings) add('lm_head.weight', [size('vocab_size'), hidden]);
   return tensors;
@@ -236,6 +240,15 @@ export function tensorsOf(config: JsonObject): ShapedTensor[] {
     add(`${path}.kv_a_layernorm.weight`, [latent], 'norm');
     matrix(`${path}.kv_b_proj`, heads * (nope + size('v_head_dim')), latent);
     matrix(`${path}.o_proj`, hidden, heads * size('v_head_dim'));
+  }
+
+  function prediction(index: number): void {
+    const path = `model.layers.${index}`;
+    add(`${path}.embed_tokens.weight`, [size('vocab_size'), hidden]);
+    for (const norm of ['enorm', 'hnorm', 'shared_head.norm']) add(`${path}.${norm}.weight`, [hidden], 'norm');
+    add(`${path}.eh_proj.weight`, [hidden, 2 * hidden]);
+    add(`${path}.shared_head.head.weight`, [size('vocab_size'), hidden]);
+    layer(index);
   }
 
   function experts(path: string): void {

@@ -106,6 +106,18 @@ export interface GreedyResult {
   gap: number | null;
 }
 
+/** What one prompt window of a pipeline is off what the package's own weights give. */
+export interface WindowError {
+  set: string;
+  sequence: number;
+  /** Number of the window in its sequence, its first position and its tokens. */
+  index: number;
+  from: number;
+  tokens: number;
+  relativeError: number;
+  maxAbsDifference: number;
+}
+
 /** Error of the hidden states after one layer (0: the embedding). */
 export interface LayerError {
   index: number;
@@ -177,6 +189,10 @@ export interface VerifyReport {
   perplexity: PerplexityResult | null;
   decode: DecodeResult[];
   greedy: GreedyResult | null;
+  /** Of pipelines alone. */
+  windows?: WindowError[];
+  /** What `layers` compares, as `package against its own weights`; absent where `layers` is empty. */
+  layersOf?: string;
   layers: LayerError[];
   tensors: TensorError[];
   localisation: Localisation | null;

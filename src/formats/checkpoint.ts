@@ -53,7 +53,10 @@ export function accompanyingFiles(dir: string): string[] {
   const isWritten = /^(config|quantize_config|halfbyte)\.json$|\.index\.json$/;
   const belongs = /\.(json|jinja|py|txt|model)$|^(LICENSE|NOTICE)/;
   const names = readdirSync(dir, { withFileTypes: true }).filter((entry) => !entry.isDirectory());
-  return names.map(({ name }) => name).filter((name) => belongs.test(name) && !isWritten.test(name)).sort();
+  return names
+    .map(({ name }) => name)
+    .filter((name) => belongs.test(name) && !isWritten.test(name))
+    .sort();
 }
 
 type Weights = { tensors: Map<string, TensorRef>; files: CheckpointFile[] };

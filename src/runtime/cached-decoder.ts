@@ -31,7 +31,8 @@ export function contextLengthOf({ model, search }: GenaiConfig): number {
   return Math.min(model.context_length, search.max_length ?? Number.POSITIVE_INFINITY);
 }
 
-function namesOf({ model }: GenaiConfig): GraphNames {
+/** Names of inputs, outputs and cache as genai_config.json gives them. */
+export function namesOf({ model }: GenaiConfig): GraphNames {
   const { inputs, outputs } = model.decoder;
   const [keys, values] = BUILDER_NAMES.caches;
   return {

@@ -65,9 +65,33 @@ export class PackageWeights {
     return { source, tensors: [...new Set(used)], scheme: scheme ?? FLOAT32 };
   }
 
+  /** A tensor of the checkpoint as the package has it; undefined where it is not told apart from others. */
+  leaf(name: string): PackageWeight | undefined {
+    return this.#leaves.get(name);
+  }
+
+  /** A tensor of the package as it is stored, by its name in a graph; undefined where there is none. */
+  stored(name: string): PackageWeight | undefined {
+    const found = this.#tensors.find(([each]) => each === name);
+    return found && { source: this.#stored(...found), tensors: [name], scheme: found[1].scheme };
+  }
+
   /** The weights for the reference engine. The caller closes `files`. */
   lookup(files: InputFiles): WeightLookup {
     return (name) => openRows(this.find(name).source, files);
+  }
+
+  /** All values of a tensor of the checkpoint, or of a drawn weight, as the package has them. */
+  async values(
+    name: string,
+    files: InputFiles,
+  ): Promise<{ rows: number; cols: number; values: Float32Array } | undefined> {
+    const found = this.leaf(name) ?? (name in this.drawn.weights ? this.find(name) : undefined);
+    if (!found) return undefined;
+    const { rows, cols, readFloat32 } = await openRows(found.source, files);
+    const values = new Float32Array(rows * cols);
+    readFloat32(0, rows, values);
+    return { rows, cols, values };
   }
 
   #stored(name: string, { shape, scheme, parts }: ManifestTensor): RowSource {

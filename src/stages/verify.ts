@@ -6,7 +6,8 @@ import { isPackage, openPackage } from '../formats/package-reader.js';
 import { verifyText } from '../report/verify-text.js';
 import type { Findings } from './verify/findings.js';
 import { judgeGate, parseGate } from './verify/gates.js';
-import { openStoredReference } from './verify/stored-reference.js';
+import { openReference } from './verify/open-reference.js';
+import { parseIds } from './verify/token-sets.js';
 import { verifyPackage } from './verify/verify-package.js';
 
 export interface VerifyOptions {
@@ -20,6 +21,8 @@ export interface VerifyOptions {
   text?: string;
   /** At most so many windows of it. */
   windows?: number;
+  /** Token ids to compare on besides, as `1,2,3;4,5`. */
+  ids?: string;
   /** Ambiguous counts as failed. */
   strict: boolean;
   threads?: number;
@@ -38,8 +41,10 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   if (!isPackage(options.path)) {
     throw new UsageError(`${options.path}: is no package.`, 'give the directory that halfbyte convert wrote.');
   }
-  const stored = openStoredReference(options.reference);
-  const { subject, findings } = await verifyPackage(openPackage(options.path), stored, null, options);
+  const ids = options.ids === undefined ? undefined : parseIds(options.ids);
+  const opened = openPackage(options.path);
+  const reference = await openReference(options.reference, options);
+  const { subject, findings } = await verifyPackage(opened, reference, { ...options, ids });
   const { comparisons, perplexity } = findings;
   for (const gate of gates) findings.checks.push(...judgeGate(gate, { comparisons, perplexity, others: {} }));
   const { verdict, summary } = judge(findings);
@@ -49,7 +54,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
     verdict,
     summary,
     subject,
-    reference: { kind: 'golden', path: options.reference },
+    reference: { kind: reference.kind, path: reference.path },
     ...findings,
     reproduce: options.reproduce,
   };

@@ -3,7 +3,7 @@ import { type Evaluation, type EvaluationOptions, evaluate } from '../../referen
 import { storedWeights } from '../../reference/stored-weights.js';
 import type { WeightLookup } from '../../reference/weights.js';
 import { InputFiles } from '../../sources/input-files.js';
-import { logicalTensors } from '../coverage.js';
+import { checkCoverage, logicalTensors } from '../coverage.js';
 import { drawGraphs, type Model, openModel } from '../model.js';
 
 /** The reference engine on one set of weights. `margin` is the least of all routing decisions so far. */
@@ -50,12 +50,14 @@ export interface ReferenceCheckpoint {
   engine(contextLength: number): Engine;
 }
 
+/** Throws InvalidInputError where the checkpoint is damaged, of no known family, or lacks tensors. */
 export async function openReferenceCheckpoint(
   checkpoint: Checkpoint,
   settings: Parameters<typeof engineOn>[2],
 ): Promise<ReferenceCheckpoint> {
   const model = await openModel(checkpoint);
   const logical = await logicalTensors(checkpoint);
+  checkCoverage(model, Object.values(drawGraphs(model, 1)), logical);
   return {
     model,
     logical,

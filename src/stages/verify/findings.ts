@@ -8,6 +8,8 @@ export type Findings = Pick<
   | 'perplexity'
   | 'decode'
   | 'greedy'
+  | 'windows'
+  | 'layersOf'
   | 'layers'
   | 'tensors'
   | 'localisation'

@@ -1,10 +1,11 @@
-import type { Checkpoint, ProgressListener } from '../../core/types.js';
 import type { Check, Comparison } from '../../core/verify-report.js';
 import type { Package } from '../../formats/package-reader.js';
+import type { EvaluationOptions } from '../../reference/evaluate.js';
 import type { Decoder } from '../../runtime/decoder.js';
 import { largestDifference } from './difference.js';
 import type { Engine } from './engine.js';
 import { atMost, type Findings, short } from './findings.js';
+import type { HiddenStates } from './layers.js';
 import { LogitComparison, metricOf, type positionMetrics, type TokenText } from './logit-comparison.js';
 import { packageLogits } from './package-logits.js';
 import { compareDecode, compareGreedy } from './run-package.js';
@@ -28,8 +29,9 @@ export interface RunContext {
   allowance: Allowance;
   metrics: Awaited<ReturnType<typeof positionMetrics>>;
   textOf: TokenText;
-  checkpoint?: Checkpoint;
-  onProgress?: ProgressListener;
+  /** Hidden states of the first tokens of the first set, as each engine had them. */
+  hidden: { own: HiddenStates; reference: HiddenStates };
+  threads?: number;
   signal?: AbortSignal;
 }
 
@@ -78,11 +80,11 @@ async function runSet(context: RunContext, set: TokenSet, findings: Findings): P
     const golden = stored?.subarray(token * decoder.vocabSize, token * decoder.vocabSize + actual.length);
     if (golden) addBatch(run.golden as LogitComparison, batch, golden, actual);
     if (own && (batch.from === 0 || !reference)) {
-      const expected = (await own.run(batch.sequences)).logits;
+      const expected = (await own.run(batch.sequences, keeping(context.hidden.own, batch))).logits;
       addStructure(run.structure, expected, actual, decoder.vocabSize, token);
     }
     if (reference) {
-      const expected = (await reference.run(batch.sequences)).logits;
+      const expected = (await reference.run(batch.sequences, keeping(context.hidden.reference, batch))).logits;
       addBatch(run.engine as LogitComparison, batch, expected, actual);
       if (golden && !set.stored?.isReduced)
         goldenGap = Math.max(goldenGap, largestDifference(golden, expected, decoder.vocabSize).value);
@@ -94,6 +96,13 @@ async function runSet(context: RunContext, set: TokenSet, findings: Findings): P
   if (own) findings.checks.push(structureCheck(set.name, run.structure, context.allowance));
   if (reference && run.golden) findings.checks.push(refereesAgree(set.name, goldenGap));
   if (context.isLossless && !set.stored?.isReduced) findings.checks.push(...comparisons.map(losslessCheck));
+}
+
+/** Keeps the hidden states of the first batch of all. */
+function keeping(hidden: HiddenStates, { sequences }: Batch): EvaluationOptions {
+  if (hidden.tokens > 0) return {};
+  const [{ length }] = sequences;
+  return { onHidden: (index, values, width) => hidden.keep(index, values, width, length) };
 }
 
 /** Sequences of a batch lie end to end in both runs. */

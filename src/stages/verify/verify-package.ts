@@ -1,109 +1,150 @@
-import { UsageError } from '../../core/errors.js';
-import type { ProgressListener } from '../../core/types.js';
-import type { VerifySubject } from '../../core/verify-report.js';
+import { InvalidInputError } from '../../core/errors.js';
+import type { Graph, ProgressListener } from '../../core/types.js';
+import type { Hypothesis, PerplexityResult, VerifySubject } from '../../core/verify-report.js';
 import type { Package } from '../../formats/package-reader.js';
-import { readText } from '../../formats/text.js';
-import { readTokenizerFiles } from '../../formats/tokenizer-files.js';
+import type { Decoder } from '../../runtime/decoder.js';
 import { openDecoder } from '../../runtime/open-decoder.js';
-import { openTokenizer, type TextTokenizer } from '../../runtime/tokenizer.js';
+import type { TextTokenizer } from '../../runtime/tokenizer.js';
+import type { InputFiles } from '../../sources/input-files.js';
 import { PackageWeights } from '../package-weights.js';
-import { type Engine, engineOn, type ReferenceCheckpoint } from './engine.js';
+import { chooseSets, type SetRequest } from './choose-sets.js';
+import { type Engine, engineOn } from './engine.js';
 import { type Findings, noFindings } from './findings.js';
-import { positionMetrics } from './logit-comparison.js';
+import { compareLayers } from './inside.js';
+import { HiddenStates } from './layers.js';
+import { localise } from './localise.js';
+import { metricOf, positionMetrics } from './logit-comparison.js';
+import type { Reference } from './open-reference.js';
+import { checkPackage } from './package-checks.js';
 import { allowanceOf } from './rounding.js';
 import { type RunContext, runChecks, runDecoding } from './run-checks.js';
-import { measurePerplexity, type TextToMeasure } from './run-package.js';
-import type { StoredReference } from './stored-reference.js';
+import { measurePerplexity } from './run-package.js';
 import { checkManifest, describePackage, drawnDecoder, manifestOf, modelOfConfig } from './subject.js';
-import type { TokenSet } from './token-sets.js';
+import { checkWeights } from './weight-checks.js';
+import { weightHypotheses } from './weight-hypotheses.js';
 
-export interface PackageSettings {
-  text?: string;
-  windows?: number;
-  ids?: number[][];
+export interface PackageSettings extends SetRequest {
   threads?: number;
   signal?: AbortSignal;
   onProgress: ProgressListener;
 }
 
-/** Windows of a text as the perplexity of the fixtures defines them. */
-const WINDOW_TOKENS = 256;
-
-/** Verifies a package against stored logits, a checkpoint, or both. */
+/** Verifies a package: its files and configs, its weights, then what it computes. */
 export async function verifyPackage(
   opened: Package,
-  stored: StoredReference | null,
-  checkpoint: ReferenceCheckpoint | null,
+  reference: Reference,
   settings: PackageSettings,
 ): Promise<{ subject: VerifySubject; findings: Findings }> {
   checkManifest(opened);
   const findings = noFindings();
-  const manifest = manifestOf(opened);
-  const tokenizerFiles = readTokenizerFiles(opened.dir);
-  const tokenizer = tokenizerFiles === null ? null : await openTokenizer(tokenizerFiles, opened.dir);
-  const decoder = await openDecoder(opened, { threads: settings.threads });
+  const subject = describePackage(opened);
+  const { checks, tokenizer, graphs, isWhole } = await checkPackage(opened, reference.checkpoint?.model ?? null);
+  findings.checks.push(...checks);
+  if (!isWhole) {
+    findings.notes.push('The package was not run: files are missing or cut short.');
+    return { subject, findings };
+  }
   const engines: Engine[] = [];
+  let decoder: Decoder | undefined;
   try {
-    const model = checkpoint?.model ?? (manifest ? await modelOfConfig(opened.dir, manifest.checkpoint.config) : null);
-    const drawn = model && manifest ? drawnDecoder(model, manifest.options.contextLength) : null;
-    const weights = manifest && drawn ? new PackageWeights(opened.dir, manifest, drawn) : null;
-    const own = weights && drawn ? engineOn(drawn, (files) => weights.lookup(files), settings) : null;
+    const { own, hypotheses } = await ownEngine(opened, reference, settings, findings);
     if (own) engines.push(own);
-    const reference = checkpoint?.engine(manifest?.options.contextLength ?? decoder.contextLength) ?? null;
-    if (reference) engines.push(reference);
-    const context: RunContext = {
-      opened,
-      decoder,
-      own,
-      reference,
-      isLossless: Boolean(manifest) && weightsAreFloat32(manifest?.tensors ?? {}),
-      allowance:
-        manifest && drawn ? allowanceOf(manifest, drawn) : { isExact: false, relative: 1, reason: 'no manifest' },
-      metrics: await positionMetrics(),
-      textOf: (id) => tokenizer?.decode([id]) ?? null,
-      signal: settings.signal,
-    };
-    const sets = (stored?.sets ?? []).map(
-      (set): TokenSet => ({ name: set.name, sequences: set.sequences, stored: set }),
-    );
-    const fitting = sets.filter((set) => set.sequences[0].length <= decoder.contextLength);
-    for (const set of sets.filter((each) => !fitting.includes(each))) {
-      findings.notes.push(`${set.name} is longer than the package's context of ${decoder.contextLength}: left out.`);
-    }
-    await runChecks(context, fitting, findings);
-    await runDecoding(context, fitting, stored, findings);
-    if (settings.text !== undefined) {
-      const text = textToMeasure(opened, tokenizer, settings);
-      const onWindow = (done: number, total: number) =>
-        settings.onProgress({ stage: 'perplexity', doneBytes: done, totalBytes: total, label: text.file });
-      findings.perplexity = await measurePerplexity(decoder, text, onWindow, settings.signal);
-    }
-    const margin = reference?.margin ?? own?.margin ?? Number.POSITIVE_INFINITY;
-    findings.routingMargin = Number.isFinite(margin) ? margin : null;
-    return { subject: describePackage(opened), findings };
+    decoder = await openDecoder(opened, { threads: settings.threads });
+    const theirs = reference.checkpoint?.engine(decoder.contextLength) ?? null;
+    if (theirs) engines.push(theirs);
+    await runPackage({ opened, decoder, own, theirs, tokenizer, graphs, reference, hypotheses }, settings, findings);
+  } catch (error) {
+    // A package that lists its files and does not run is wrong, whatever made it so.
+    if (!(error instanceof InvalidInputError) || !manifestOf(opened)) throw error;
+    findings.checks.push({ id: 'run', group: 'structure', verdict: 'fail', message: error.message });
   } finally {
     for (const engine of engines) engine.close();
-    await decoder.close();
+    await decoder?.close();
   }
+  return { subject, findings };
+}
+
+/** The engine on the package's own numbers and the reference's config, after these numbers were held to the checkpoint's. */
+async function ownEngine(
+  opened: Package,
+  { checkpoint }: Reference,
+  settings: PackageSettings,
+  findings: Findings,
+): Promise<{ own: Engine | null; hypotheses: Hypothesis[] }> {
+  const manifest = manifestOf(opened);
+  if (!manifest) return { own: null, hypotheses: [] };
+  const model = checkpoint?.model ?? (await modelOfConfig(opened.dir, manifest.checkpoint.config));
+  const drawn = drawnDecoder(model, manifest.options.contextLength);
+  const weights = new PackageWeights(opened.dir, manifest, drawn);
+  let hypotheses: Hypothesis[] = [];
+  if (checkpoint) {
+    const { checks, tensors } = await checkWeights(weights, drawn, checkpoint.logical, settings);
+    findings.checks.push(...checks);
+    findings.tensors.push(...tensors);
+    const packaged = (name: string, files: InputFiles) => weights.values(name, files);
+    hypotheses = await weightHypotheses(tensors, checkpoint.logical, packaged, model.config.head_dim);
+  }
+  return { own: engineOn(drawn, (files) => weights.lookup(files), settings), hypotheses };
+}
+
+interface Running {
+  opened: Package;
+  decoder: Decoder;
+  own: Engine | null;
+  theirs: Engine | null;
+  tokenizer: TextTokenizer | null;
+  graphs: ReadonlyMap<string, Graph>;
+  reference: Reference;
+  hypotheses: Hypothesis[];
+}
+
+async function runPackage(running: Running, settings: PackageSettings, findings: Findings): Promise<void> {
+  const { opened, decoder, own, theirs, tokenizer, graphs, reference } = running;
+  const manifest = manifestOf(opened);
+  const { stored } = reference;
+  const context: RunContext = {
+    opened,
+    decoder,
+    own,
+    reference: theirs,
+    isLossless: Boolean(manifest) && weightsAreFloat32(manifest?.tensors ?? {}),
+    allowance:
+      manifest && own ? allowanceOf(manifest, own.graph) : { isExact: false, relative: 1, reason: 'no manifest' },
+    metrics: await positionMetrics(),
+    textOf: (id) => tokenizer?.decode([id]) ?? null,
+    hidden: { own: new HiddenStates(), reference: new HiddenStates() },
+    threads: settings.threads,
+    signal: settings.signal,
+  };
+  const limits = {
+    dir: opened.dir,
+    vocabulary: decoder.vocabSize,
+    contextLength: decoder.contextLength,
+    tokenizer,
+    bos: opened.genai.model.bos_token_id ?? undefined,
+  };
+  const { sets, text, notes } = chooseSets(settings, limits, stored, theirs !== null);
+  findings.notes.push(...notes);
+  await runChecks(context, sets, findings);
+  await runDecoding(context, sets, stored, findings);
+  if (sets.length > 0) await compareLayers(context, graphs, sets[0].sequences[0], findings);
+  await localise(context, graphs, sets, running.hypotheses, findings);
+  if (text) {
+    const onWindow = (done: number, total: number) =>
+      settings.onProgress({ stage: 'perplexity', doneBytes: done, totalBytes: total, label: text.file });
+    const measured = await measurePerplexity(decoder, text, onWindow, settings.signal);
+    findings.perplexity = { ...measured, reference: referencePerplexity(measured, findings) };
+  }
+  const margin = theirs?.margin ?? own?.margin ?? Number.POSITIVE_INFINITY;
+  findings.routingMargin = Number.isFinite(margin) ? margin : null;
+}
+
+/** Of the reference engine on the same windows, where it ran on them: both have seen the very same predictions. */
+function referencePerplexity({ value }: PerplexityResult, { comparisons }: Findings): number | null {
+  const compared = comparisons.find(({ set, referee }) => set === 'text' && referee === 'engine');
+  return compared ? value / metricOf(compared, 'perplexity_ratio') : null;
 }
 
 function weightsAreFloat32(tensors: Record<string, Record<string, { scheme: { scheme: string } }>>): boolean {
   return Object.values(tensors).every((each) => Object.values(each).every(({ scheme }) => scheme.scheme === 'f32'));
-}
-
-function textToMeasure(opened: Package, tokenizer: TextTokenizer | null, settings: PackageSettings): TextToMeasure {
-  const file = settings.text as string;
-  if (tokenizer === null) {
-    throw new UsageError(
-      `--text ${file}: ${opened.dir} has no tokenizer.json, so it cannot read text.`,
-      'give token ids with --ids, or copy the tokenizer files of the checkpoint into the package.',
-    );
-  }
-  return {
-    file,
-    ids: tokenizer.encodePlain(readText(file)),
-    leading: opened.genai.model.bos_token_id ?? undefined,
-    windowTokens: Math.min(WINDOW_TOKENS, opened.genai.model.context_length),
-    windows: settings.windows ?? Number.POSITIVE_INFINITY,
-  };
 }

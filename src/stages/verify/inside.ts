@@ -1,0 +1,130 @@
+import { InvalidInputError } from '../../core/errors.js';
+import type { Graph } from '../../core/types.js';
+import { ErrorSums } from '../../metrics/math/error-sums.js';
+import { openValueProbe, type ProbedValue, type ValueProbe } from '../../runtime/value-probe.js';
+import { type Findings, short } from './findings.js';
+import { describeValue, HIDDEN_TOKENS, layerErrors } from './layers.js';
+import type { RunContext } from './run-checks.js';
+
+/** A value that is off counts as the place of a fault where its error is so many times the greatest before it. */
+const JUMP = 8;
+/** Relative error that float arithmetic does not reach: 2e-4 of logits of size 1. */
+const FLOAT_ERROR = 1e-4;
+
+/** Looks into a package's graph; null for pipelines and where the runtime does not show the values. */
+async function probe(context: RunContext, graphs: ReadonlyMap<string, Graph>, wanted: readonly string[]) {
+  const [graph, ...others] = graphs.values();
+  if (!graph || others.length > 0) return null;
+  const outputs = new Set(graph.outputs.map(({ name }) => name));
+  const made = new Set(graph.nodes.flatMap((node) => node.outputs));
+  const names = wanted.filter((name) => made.has(name) && !outputs.has(name));
+  if (names.length === 0) return null;
+  try {
+    return { names, opened: await openValueProbe(context.opened, names, { threads: context.threads }) };
+  } catch (error) {
+    if (error instanceof InvalidInputError) return null;
+    throw error;
+  }
+}
+
+/** Error after each layer: of the package where its graph can be looked into, else of its numbers alone. */
+export async function compareLayers(
+  context: RunContext,
+  graphs: ReadonlyMap<string, Graph>,
+  ids: readonly number[],
+  findings: Findings,
+): Promise<void> {
+  const { hidden, own, reference } = context;
+  const expected = reference ? hidden.reference.states : hidden.own.states;
+  const names = (own ?? reference)?.graph.hiddenStates ?? [];
+  const found = await probe(context, graphs, names);
+  const against = reference ? 'the reference engine' : 'its own numbers in full precision';
+  if (found) {
+    const values = await using(found.opened, (each) => each.prefill(ids.slice(0, HIDDEN_TOKENS)));
+    findings.layers = layerErrors(
+      expected,
+      names.map((name) => values.get(name)?.data),
+    );
+    findings.layersOf = `package against ${against}`;
+  } else if (reference && own) {
+    findings.layers = layerErrors(expected, hidden.own.states);
+    findings.layersOf = `the package's numbers in full precision against ${against}`;
+  }
+}
+
+/** The first value inside the graph that is not what the package's own numbers give, in the order of the drawing. */
+export async function firstDeviation(
+  context: RunContext,
+  graphs: ReadonlyMap<string, Graph>,
+  ids: readonly number[],
+): Promise<{ name: string; layer: number | null; message: string } | null> {
+  const { own, allowance } = context;
+  if (!own) return null;
+  const names = own.graph.nodes.flatMap(({ outputs }) => outputs.filter((name) => name !== 'logits'));
+  const found = await probe(context, graphs, names);
+  if (!found) return null;
+  const sequence = ids.slice(0, HIDDEN_TOKENS);
+  const values = await using(found.opened, (each) => each.prefill(sequence));
+  let before = 0;
+  let first: { name: string; error: number } | null = null;
+  const limit = allowance.isExact ? FLOAT_ERROR : allowance.relative;
+  await own.run([[...sequence]], {
+    onLogits: () => {},
+    onValue: (name, data, width) => {
+      const error = first ? null : relativeError(values.get(name), data, width);
+      if (error === null) return;
+      if (!(error <= Math.max(limit, JUMP * before))) first = { name, error };
+      before = Math.max(before, error);
+    },
+  });
+  if (first === null) return null;
+  const { name, error } = first as { name: string; error: number };
+  const where = describeValue(name);
+  const message = `${where} is the first value inside the graph that is off: its error is ${short(100 * error)} %, ${before === error || before < limit ? 'all before it agree' : `those before it stay below ${short(100 * limit)} %`}.`;
+  return { name: where, layer: layerOf(where), message };
+}
+
+/** The first hidden state that a token has through the cache and not in one prefill. */
+export async function firstStale(
+  context: RunContext,
+  graphs: ReadonlyMap<string, Graph>,
+  ids: readonly number[],
+): Promise<{ layer: number | null; message: string } | null> {
+  const names = (context.own ?? context.reference)?.graph.hiddenStates ?? [];
+  const found = await probe(context, graphs, names);
+  if (!found) return null;
+  const sequence = ids.slice(0, HIDDEN_TOKENS);
+  const [whole, last] = await using(found.opened, async (each) => [
+    await each.prefill(sequence),
+    await each.decode(sequence),
+  ]);
+  for (const [index, name] of names.entries()) {
+    const [a, b] = [whole.get(name), last.get(name)];
+    if (!a || !b) continue;
+    const error = relativeError({ data: a.data.subarray(-a.width), width: a.width }, b.data, b.width);
+    if (error === null || error <= (context.allowance.isExact ? FLOAT_ERROR : context.allowance.relative)) continue;
+    const message = `layer ${index - 1} is the first whose result for a token differs by ${short(100 * error)} % between one prefill and the cache: its cache is read or written wrongly.`;
+    return { layer: index - 1, message };
+  }
+  return null;
+}
+
+async function using<T>(opened: ValueProbe, run: (opened: ValueProbe) => Promise<T>): Promise<T> {
+  try {
+    return await run(opened);
+  } finally {
+    await opened.close();
+  }
+}
+
+function relativeError(found: ProbedValue | undefined, expected: Float32Array, width: number): number | null {
+  if (found?.width !== width || found.data.length !== expected.length) return null;
+  const sums = new ErrorSums().add(expected, found.data);
+  if (sums.noise === 0) return 0;
+  return Math.sqrt(sums.noise / (sums.signal || 1));
+}
+
+const layerOf = (where: string): number | null => {
+  const match = /^layer (\d+)/.exec(where);
+  return match ? Number(match[1]) : null;
+};

@@ -1,0 +1,62 @@
+import type { Graph } from '../../core/types.js';
+import type { Check, Hypothesis, Localisation, TensorError } from '../../core/verify-report.js';
+import { type Findings, short } from './findings.js';
+import { firstDeviation, firstStale } from './inside.js';
+import type { RunContext } from './run-checks.js';
+import type { TokenSet } from './token-sets.js';
+
+const WORST = 10;
+
+const failed = (checks: Check[], id: RegExp) => checks.some((each) => each.verdict === 'fail' && id.test(each.id));
+
+/** Says where a failed package is wrong: tensors off their floors, the first value that deviates, the cache. */
+export async function localise(
+  context: RunContext,
+  graphs: ReadonlyMap<string, Graph>,
+  sets: TokenSet[],
+  weightHypotheses: Hypothesis[],
+  findings: Findings,
+): Promise<void> {
+  const { checks, tensors } = findings;
+  if (!checks.some(({ verdict }) => verdict === 'fail')) return;
+  const where: Localisation = { firstLayer: null, findings: [], worstTensors: [], hypotheses: weightHypotheses };
+  const off = tensors.filter(({ verdict }) => verdict === 'fail').sort((a, b) => shortfall(b) - shortfall(a));
+  where.worstTensors = off.slice(0, WORST).map(({ name }) => name);
+  where.findings.push(...off.slice(0, WORST).map((tensor) => besideNeighbours(tensor, tensors)));
+  const layers = off.flatMap(({ layer }) => layer ?? []);
+  if (layers.length > 0) where.firstLayer = Math.min(...layers);
+  where.findings.push(...weightHypotheses.filter(({ likely }) => likely).map(({ statement }) => statement));
+
+  const [ids] = sets[0]?.sequences ?? [];
+  if (ids && failed(checks, /^(structure|logits) /)) {
+    const deviation = await firstDeviation(context, graphs, ids);
+    if (deviation) {
+      where.findings.unshift(deviation.message);
+      where.firstLayer = deviation.layer ?? where.firstLayer;
+    }
+  }
+  if (ids && failed(checks, /^decode /)) {
+    const longest = sets.reduce((a, b) => (b.sequences[0].length > a.length ? b.sequences[0] : a), ids);
+    const stale = await firstStale(context, graphs, longest);
+    if (stale) where.findings.push(stale.message);
+    where.firstLayer ??= stale?.layer ?? null;
+  }
+  if (where.findings.length > 0) findings.localisation = where;
+}
+
+/** By how many dB a weight misses its floor; one that is off its grid in single groups alone counts little. */
+const shortfall = ({ sqnrDb, floorDb }: TensorError): number => (floorDb ?? 0) - (sqnrDb ?? Number.POSITIVE_INFINITY);
+
+/** `layer 7 self_attn.k_proj: cosine 0.31 while its neighbours have 0.999`. */
+function besideNeighbours(tensor: TensorError, all: TensorError[]): string {
+  const ending = (name: string) => name.replace(/\d+/g, '*');
+  const neighbours = all.filter((each) => each !== tensor && ending(each.name) === ending(tensor.name));
+  const cosines = neighbours.map(({ cosine }) => cosine).sort((a, b) => a - b);
+  const median = cosines[Math.floor(cosines.length / 2)];
+  const beside = median === undefined ? '' : ` while its neighbours have ${short(median)}`;
+  const steps =
+    tensor.worstGroupSteps !== null && tensor.worstGroupSteps > 1
+      ? `, one group ${short(tensor.worstGroupSteps)} steps off`
+      : '';
+  return `${tensor.name}: cosine ${short(tensor.cosine)}${beside}${steps}`;
+}

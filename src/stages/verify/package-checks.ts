@@ -1,0 +1,92 @@
+import { join } from 'node:path';
+import { InvalidInputError } from '../../core/errors.js';
+import type { Graph } from '../../core/types.js';
+import type { Check } from '../../core/verify-report.js';
+import { readModel } from '../../formats/onnx-reader.js';
+import { operatorsOf, type Package, sizeInPackage } from '../../formats/package-reader.js';
+import { readJsonObject } from '../../formats/text.js';
+import { readTokenizerFiles } from '../../formats/tokenizer-files.js';
+import { openTokenizer, type TextTokenizer } from '../../runtime/tokenizer.js';
+import type { Model } from '../model.js';
+import { checkGenaiConfig, checkGraphNames, checkOperators, checkSourceConfig } from './config-checks.js';
+import { checkExternalData, checkFiles, graphFilesOf } from './integrity.js';
+import { manifestOf, modelOfConfig } from './subject.js';
+import { checkTokenizer } from './tokenizer-checks.js';
+
+export interface PackageIntegrity {
+  checks: Check[];
+  /** The graphs that could be read, by file. */
+  graphs: Map<string, Graph>;
+  tokenizer: TextTokenizer | null;
+  /** Whether every file is there with its size, so that the package can be run. */
+  isWhole: boolean;
+}
+
+/** Everything about a package that shows without running it. `reference` is null where only logits are stored. */
+export async function checkPackage(opened: Package, reference: Model | null): Promise<PackageIntegrity> {
+  const manifest = manifestOf(opened);
+  const checks: Check[] = manifest ? await checkFiles(opened, manifest) : [];
+  const graphs = new Map<string, Graph>();
+  for (const file of graphFilesOf(opened)) {
+    const read = readGraph(opened, file);
+    if ('verdict' in read) {
+      checks.push(read);
+      continue;
+    }
+    graphs.set(file, read.graph);
+    checks.push(checkExternalData(opened, file, read.external));
+    const operators = operatorsOf(opened, file);
+    if (operators) checks.push(checkOperators(file, read.graph, operators));
+  }
+  if (graphs.size === graphFilesOf(opened).length) checks.push(checkGraphNames(opened, graphs));
+
+  const own = manifest ? await modelOfConfig(opened.dir, manifest.checkpoint.config) : null;
+  const model = reference ?? own;
+  if (model) {
+    const { config } = model.checkpoint;
+    const generationConfig =
+      reference?.checkpoint.generationConfig ?? readJsonObject(join(opened.dir, 'generation_config.json')) ?? {};
+    const contextLength = manifest?.options.contextLength ?? null;
+    checks.push(...checkGenaiConfig(opened, { config, generationConfig, decoder: model.config, contextLength }));
+  }
+  if (own && reference) checks.push(...checkSourceConfig(own.config, reference.config));
+
+  const { tokenizer, checks: found } = await openOwnTokenizer(opened, reference?.checkpoint.dir ?? null);
+  checks.push(...found);
+  const names = manifest?.files.map(({ name, size }) => [name, size] as const) ?? [];
+  const hasData = !checks.some(({ id, verdict }) => verdict === 'fail' && id.startsWith('external data'));
+  const isWhole = graphs.size > 0 && hasData && names.every(([name, size]) => sizeInPackage(opened, name) === size);
+  return { checks, graphs, tokenizer, isWhole };
+}
+
+function readGraph(opened: Package, file: string): ReturnType<typeof readModel> | Check {
+  const fail = (message: string): Check => ({
+    id: `graph ${file}`,
+    group: 'integrity',
+    verdict: 'fail',
+    message,
+    where: file,
+  });
+  if (sizeInPackage(opened, file) === undefined) return fail(`${file}: is missing; genai_config.json names it.`);
+  try {
+    return readModel(join(opened.dir, file));
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error;
+    return fail(error.message);
+  }
+}
+
+async function openOwnTokenizer(
+  opened: Package,
+  referenceDir: string | null,
+): Promise<{ tokenizer: TextTokenizer | null; checks: Check[] }> {
+  try {
+    const files = readTokenizerFiles(opened.dir);
+    const tokenizer = files === null ? null : await openTokenizer(files, opened.dir);
+    return { tokenizer, checks: await checkTokenizer(tokenizer, opened.genai.model.vocab_size, referenceDir) };
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error;
+    const base = { id: 'tokenizer', group: 'integrity' as const, where: 'tokenizer.json' };
+    return { tokenizer: null, checks: [{ ...base, verdict: 'fail', message: error.message }] };
+  }
+}

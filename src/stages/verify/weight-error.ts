@@ -1,0 +1,112 @@
+import type { QuantizationArgs } from '../../core/types.js';
+import { ErrorSums } from '../../metrics/math/error-sums.js';
+import type { OpenRows } from '../../sources/open-rows.js';
+import { tileRows } from '../../sources/open-rows.js';
+
+/** What one weight of a package is off the checkpoint's, against what its scheme allows. */
+export interface WeightError {
+  sums: ErrorSums;
+  /** SQNR that the scheme must reach on these very numbers. */
+  floorDb: number;
+  /** Greatest error of a group over the step that the group's own range asks for; null for float schemes. */
+  worstGroupSteps: number | null;
+  stepLimit: number;
+  /** Row and column of that group. */
+  worstGroup: [row: number, column: number];
+}
+
+/**
+ * Floors of float schemes in dB: with m bits of mantissa the relative error is uniform in 2^-(m+1), so that the noise
+ * is 10.8 + 6.02 m dB down; 10 dB are left for values below the normal range. The 4-bit ones are what normal values
+ * give (20 dB) less 8.
+ */
+const FLOAT_FLOORS: Record<string, number> = {
+  // Sums such as 1 + w, undone in float32, keep 80 dB of small w.
+  f32: 80,
+  f16: 60,
+  bf16: 42,
+  fp8_e4m3: 19,
+  fp8_e5m2: 13,
+  nf4: 12,
+  mxfp4: 10,
+  nvfp4: 12,
+};
+/** Noise over that of uniform errors within a step: clipping and float16 scales cost some, a wrong grid far more. */
+const NOISE_LIMIT_DB = 9;
+/** ONNX Runtime's symmetric grid clips the side away from its extreme by up to one step; searched grids clip more. */
+const STEP_LIMITS = { rtn: 1.1, searched: 4.5 };
+
+/** Compares two weights of one shape, tile by tile. `groups` false where groups do not run along these rows. */
+export async function measureWeight(
+  reference: OpenRows,
+  actual: OpenRows,
+  scheme: QuantizationArgs & { scheme: string },
+  groups: boolean,
+): Promise<WeightError> {
+  const { rows, cols } = reference;
+  const bits = /^int(\d)$/.exec(scheme.scheme)?.[1];
+  const grid = bits !== undefined && groups ? new GroupErrors(scheme, Number(bits), cols) : undefined;
+  const sums = new ErrorSums();
+  const step = Math.min(rows, tileRows(cols, Math.max(reference.quantum, actual.quantum)));
+  const [theirs, ours] = [new Float32Array(step * cols), new Float32Array(step * cols)];
+  for (let from = 0; from < rows; from += step) {
+    const count = Math.min(step, rows - from);
+    const [a, b] = [theirs.subarray(0, count * cols), ours.subarray(0, count * cols)];
+    reference.readFloat32(from, count, a);
+    actual.readFloat32(from, count, b);
+    sums.add(a, b);
+    grid?.add(a, b, from);
+  }
+  const expected = grid && grid.noise > 0 ? 10 * Math.log10(sums.signal / grid.noise) - NOISE_LIMIT_DB : undefined;
+  return {
+    sums,
+    floorDb: expected ?? FLOAT_FLOORS[scheme.scheme] ?? (bits === undefined ? 10 : 6 * Number(bits) - 14),
+    worstGroupSteps: grid?.worst ?? null,
+    stepLimit: scheme.algorithm === 'rtn' ? STEP_LIMITS.rtn : STEP_LIMITS.searched,
+    worstGroup: grid?.place ?? [0, 0],
+  };
+}
+
+/** The integer grid that each group's own range asks for: one error of its step for all values is the yardstick. */
+class GroupErrors {
+  /** Sum of step^2 / 12 over all values. */
+  noise = 0;
+  worst = 0;
+  place: [number, number] = [0, 0];
+  readonly #size: number;
+
+  constructor(
+    readonly scheme: QuantizationArgs,
+    readonly bits: number,
+    readonly cols: number,
+  ) {
+    this.#size = scheme.strategy === 'group' ? (scheme.group_size ?? cols) : cols;
+  }
+
+  add(reference: Float32Array, actual: Float32Array, firstRow: number): void {
+    for (let row = 0; row * this.cols < reference.length; row++) {
+      for (let column = 0; column < this.cols; column += this.#size) {
+        const end = row * this.cols + Math.min(column + this.#size, this.cols);
+        this.#addGroup(reference, actual, row * this.cols + column, end, firstRow + row, column);
+      }
+    }
+  }
+
+  #addGroup(reference: Float32Array, actual: Float32Array, from: number, to: number, row: number, column: number) {
+    let [low, high, error] = [0, 0, 0];
+    for (let i = from; i < to; i++) {
+      const value = reference[i];
+      if (value < low) low = value;
+      if (value > high) high = value;
+      const difference = Math.abs(value - actual[i]);
+      if (!(difference <= error)) error = difference;
+    }
+    const levels = 2 ** this.bits;
+    const step = this.scheme.symmetric ? Math.max(high, -low) / (levels / 2) : (high - low) / (levels - 1);
+    this.noise += ((to - from) * step * step) / 12;
+    const steps = error === 0 ? 0 : error / step;
+    if (steps <= this.worst || Number.isNaN(this.worst)) return;
+    this.worst = steps;
+    this.place = [row, column];
+  }
+}
