@@ -633,6 +633,8 @@ export interface Plan extends WritePlan {
   graphs: PlannedGraph[];
   /** What the ranges of integer activations come from. */
   calibration?: CalibrationOrigin;
+  /** Keys of config.json that the architecture neither reads nor knows to be harmless. */
+  unreadConfigKeys: string[];
 }
 
 /** Settings of `quantize`, complete. */
