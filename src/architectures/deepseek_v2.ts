@@ -10,6 +10,7 @@ import {
 } from '../blocks/mla.js';
 import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
 import {
+  checkedRouting,
   expertNames,
   plainRouting,
   type Routing,
@@ -54,7 +55,6 @@ const keys: ConfigKeys = {
   ],
   inert: [...INERT_KEYS, 'aux_loss_alpha', 'ep_size', 'qk_head_dim', 'seq_aux'],
   unsupported: {
-    attention_bias: [null, false],
     mlp_bias: [null, false],
     scoring_func: [null, 'softmax'],
     // transformers ignores it, the authors' code drops routed_scaling_factor with it: no checkpoint has it
@@ -65,12 +65,12 @@ const keys: ConfigKeys = {
 /** Softmax scores, weighed as they are; the best of all, or of the groups with the greatest scores. */
 function routing(reader: ConfigReader): Routing {
   const grouped = reader.choice('topk_method', ['greedy', 'group_limited_greedy'], 'greedy') === 'group_limited_greedy';
-  return {
+  return checkedRouting({
     ...plainRouting(reader.size('n_routed_experts', 64), reader.size('num_experts_per_tok'), false),
     groups: grouped ? reader.size('n_group') : 1,
     chosenGroups: grouped ? reader.size('topk_group') : 1,
     scale: reader.number('routed_scaling_factor', 1),
-  };
+  });
 }
 
 const isSparse = (config: DeepseekV2Config, index: number) =>

@@ -10,6 +10,7 @@ import {
 } from '../blocks/mla.js';
 import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
 import {
+  checkedRouting,
   expertNames,
   type Routing,
   routedExperts,
@@ -33,6 +34,8 @@ interface DeepseekV3Config extends LatentAttentionConfig {
   rms_norm_eps: number;
   routing: Routing;
   rope: RopeParameters;
+  /** Whether the rotation pairs neighbours; false: the two halves. */
+  rope_interleave: boolean;
 }
 
 const keys: ConfigKeys = {
@@ -55,15 +58,16 @@ const keys: ConfigKeys = {
     'moe_layer_freq',
     'hidden_act',
     'rms_norm_eps',
+    'rope_interleave',
   ],
   inert: [...INERT_KEYS, 'aux_loss_alpha', 'ep_size', 'qk_head_dim', 'seq_aux'],
-  unsupported: { attention_bias: [null, false], rope_interleave: [null, true], num_nextn_predict_layers: [null, 0, 1] },
+  unsupported: { num_nextn_predict_layers: [null, 0, 1] },
 };
 
 /** Sigmoid scores; a bias moves the choice, not the weights; groups by the sum of their two best (section 2.1.2). */
 function routing(reader: ConfigReader): Routing {
   reader.choice('topk_method', ['noaux_tc'], 'noaux_tc');
-  return {
+  return checkedRouting({
     experts: reader.size('n_routed_experts', 256),
     topK: reader.size('num_experts_per_tok', 8),
     scoring: reader.choice('scoring_func', ['sigmoid'], 'sigmoid'),
@@ -73,7 +77,7 @@ function routing(reader: ConfigReader): Routing {
     normalize: reader.flag('norm_topk_prob', true),
     normalizeEpsilon: 1e-20,
     scale: reader.number('routed_scaling_factor', 2.5),
-  };
+  });
 }
 
 const isSparse = (config: DeepseekV3Config, index: number) =>
@@ -117,6 +121,7 @@ function drawLayer(
       latentAttention(g, config, normed, cache, `${layerPath(index)}.self_attn`, {
         positions: options.contextLength,
         scale: latentAttentionScale(config, config.rope),
+        interleaved: config.rope_interleave,
       }),
     (normed) => {
       if (!sparse) return gatedMlp(g, normed, mlp, config.intermediate_size, config.hidden_act);
@@ -149,6 +154,7 @@ export default {
       rms_norm_eps: reader.positive('rms_norm_eps', 1e-6),
       routing: routing(reader),
       rope: ropeParameters(config, sizes.max_position_embeddings),
+      rope_interleave: reader.flag('rope_interleave', true),
     };
   },
 

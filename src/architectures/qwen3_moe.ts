@@ -67,7 +67,8 @@ export default {
     const window = reader.flag('use_sliding_window', false) ? reader.size('sliding_window', 4096) : undefined;
     const dense = reader.integers('mlp_only_layers') ?? [];
     const step = reader.size('decoder_sparse_step', 1);
-    const experts = reader.size('num_experts', 128);
+    // none: every layer is dense
+    const experts = reader.count('num_experts', 128);
     return {
       ...sizes,
       intermediate_size: reader.size('intermediate_size', 6144),
@@ -78,9 +79,13 @@ export default {
       windows: layerWindows(new ConfigReader({}), sizes.num_hidden_layers, window, () => true),
       sparse: Array.from(
         { length: sizes.num_hidden_layers },
-        (_, index) => !dense.includes(index) && (index + 1) % step === 0,
+        (_, index) => experts > 0 && !dense.includes(index) && (index + 1) % step === 0,
       ),
-      routing: plainRouting(experts, reader.size('num_experts_per_tok', 8), reader.flag('norm_topk_prob', false)),
+      routing: plainRouting(
+        experts,
+        experts === 0 ? 0 : reader.size('num_experts_per_tok', 8),
+        reader.flag('norm_topk_prob', false),
+      ),
       rope: ropeParameters(config, sizes.max_position_embeddings),
     };
   },

@@ -15,6 +15,8 @@ export interface LatentAttentionConfig extends DecoderConfig {
   qk_nope_head_dim: number;
   qk_rope_head_dim: number;
   v_head_dim: number;
+  /** Biases on q_a_proj, kv_a_proj_with_mqa and o_proj; those in between have none. */
+  attention_bias: boolean;
 }
 
 /** Config keys that `latentAttentionSizes` reads beside those of every decoder. */
@@ -24,6 +26,7 @@ export const LATENT_ATTENTION_KEYS = [
   'qk_nope_head_dim',
   'qk_rope_head_dim',
   'v_head_dim',
+  'attention_bias',
 ];
 
 /** The sizes of a decoder with latent attention; a null `q_lora_rank` means a plain q_proj. */
@@ -41,6 +44,7 @@ export function latentAttentionSizes(reader: ConfigReader, defaults: DecoderDefa
     qk_nope_head_dim: nope,
     qk_rope_head_dim: rope,
     v_head_dim: reader.size('v_head_dim', 128),
+    attention_bias: reader.flag('attention_bias', false),
   };
 }
 
@@ -57,7 +61,7 @@ export function latentAttentionScale(config: LatentAttentionConfig, rope: RopePa
 
 /**
  * Multi-head latent attention (DeepSeek-V2, section 2.1) on x [.., hidden_size], weights under `<path>.kv_b_proj` and so
- * on. `layer` counts the caches of the graph. The rotation pairs neighbours: (2i, 2i + 1).
+ * on. `layer` counts the caches of the graph. The rotation pairs neighbours, (2i, 2i + 1), unless `interleaved` is false.
  */
 export function latentAttention(
   g: GraphBuilder,
@@ -65,15 +69,16 @@ export function latentAttention(
   x: Value,
   layer: number,
   path: string,
-  drawing: { positions: number; scale: number },
+  drawing: { positions: number; scale: number; interleaved?: boolean },
 ): Value {
   const { num_attention_heads: heads, kv_lora_rank: latent, v_head_dim: valueDim } = config;
   const { qk_nope_head_dim: nope, qk_rope_head_dim: rope } = config;
-  const { positions } = drawing;
+  const { positions, interleaved = true } = drawing;
+  const bias = config.attention_bias;
   return g.scope('attn', () => {
     let q = x;
     if (config.q_lora_rank !== null) {
-      q = linear(g, q, 'q_a_proj/MatMul', `${path}.q_a_proj`, config.q_lora_rank, false);
+      q = linear(g, q, 'q_a_proj/MatMul', `${path}.q_a_proj`, config.q_lora_rank, bias);
       q = rmsNorm(g, q, 'q_a_layernorm/LayerNorm', `${path}.q_a_layernorm`, LATENT_NORM_EPS);
     }
     const lastOfQuery = config.q_lora_rank === null ? 'q_proj' : 'q_b_proj';
@@ -81,13 +86,13 @@ export function latentAttention(
     q = rotary(g, q, 'q_rotary/RotaryEmbedding', heads, nope + rope, positions, {
       offset: nope,
       rotaryDim: rope,
-      interleaved: true,
+      interleaved,
     });
-    const projected = linear(g, x, 'kv_a_proj_with_mqa/MatMul', `${path}.kv_a_proj_with_mqa`, latent + rope, false);
+    const projected = linear(g, x, 'kv_a_proj_with_mqa/MatMul', `${path}.kv_a_proj_with_mqa`, latent + rope, bias);
     let c = g.node('Slice', 'kv_a/Slice', [projected], { from: 0, to: latent }, latent);
     c = rmsNorm(g, c, 'kv_a_layernorm/LayerNorm', `${path}.kv_a_layernorm`, LATENT_NORM_EPS);
     let kRope = g.node('Slice', 'k_rope/Slice', [projected], { from: latent, to: latent + rope }, rope);
-    kRope = rotary(g, kRope, 'k_rotary/RotaryEmbedding', 1, rope, positions, { interleaved: true });
+    kRope = rotary(g, kRope, 'k_rotary/RotaryEmbedding', 1, rope, positions, { interleaved });
     const kvB = g.weight(`${path}.kv_b_proj.weight`, [heads * (nope + valueDim), latent]);
     const attended = g.node(
       'LatentAttention',
@@ -96,14 +101,18 @@ export function latentAttention(
       { layer, heads, nope, rope, v_head_dim: valueDim, kv_lora: latent, scale: { float: drawing.scale } },
       heads * valueDim,
     );
-    return linear(g, attended, 'o_proj/MatMul', `${path}.o_proj`, config.hidden_size, false);
+    return linear(g, attended, 'o_proj/MatMul', `${path}.o_proj`, config.hidden_size, bias);
   });
 }
 
 /** Names of the weights that `latentAttention` draws. */
 export function latentAttentionWeights(config: LatentAttentionConfig, path: string): string[] {
   const query = config.q_lora_rank === null ? ['q_proj'] : ['q_a_proj', 'q_a_layernorm', 'q_b_proj'];
-  return [...query, 'kv_a_proj_with_mqa', 'kv_a_layernorm', 'kv_b_proj', 'o_proj'].map(
-    (each) => `${path}.${each}.weight`,
-  );
+  const biased = config.q_lora_rank === null ? [] : ['q_a_proj'];
+  return [
+    ...[...query, 'kv_a_proj_with_mqa', 'kv_a_layernorm', 'kv_b_proj', 'o_proj'].map(
+      (each) => `${path}.${each}.weight`,
+    ),
+    ...(config.attention_bias ? [...biased, 'kv_a_proj_with_mqa', 'o_proj'].map((each) => `${path}.${each}.bias`) : []),
+  ];
 }

@@ -1,3 +1,4 @@
+import { InvalidInputError } from '../core/errors.js';
 import type { WeightSource } from '../core/types.js';
 import type { GraphBuilder, Value } from '../graph/builder.js';
 import { type ActivationName, gatedMlp, gatedMlpWeights } from './mlp.js';
@@ -22,7 +23,7 @@ export interface Routing {
 
 /** Routing without groups: softmax over all experts, the best `topK`. */
 export function plainRouting(experts: number, topK: number, normalize: boolean): Routing {
-  return {
+  return checkedRouting({
     experts,
     topK,
     scoring: 'softmax',
@@ -32,7 +33,26 @@ export function plainRouting(experts: number, topK: number, normalize: boolean):
     normalize,
     normalizeEpsilon: 0,
     scale: 1,
+  });
+}
+
+/** The routing, if it can be: groups of equal size, of which enough are chosen for every expert of a token. */
+export function checkedRouting(routing: Routing): Routing {
+  const { experts, groups, chosenGroups, topK, groupScore } = routing;
+  const refuse = (found: string, needed: string): never => {
+    throw new InvalidInputError(
+      `config.json: ${found}; needed is ${needed}.`,
+      'correct the keys of the experts in config.json, or download it again.',
+    );
   };
+  if (experts % groups !== 0) refuse(`${experts} experts in ${groups} groups`, 'a number of groups that divides them');
+  if (chosenGroups > groups) refuse(`${chosenGroups} groups chosen of ${groups}`, 'at most all of them');
+  const eligible = (experts / groups) * chosenGroups;
+  if (topK > eligible) refuse(`${topK} experts a token, of ${eligible} that it may choose`, 'at most all of them');
+  if (chosenGroups < groups && groupScore === 'top2' && experts / groups < 2) {
+    refuse('groups of one expert that count by their two best', 'at least two experts in a group');
+  }
+  return routing;
 }
 
 /** Where a family stores its experts. */

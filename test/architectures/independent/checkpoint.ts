@@ -5,6 +5,7 @@ import type { Matrix } from './float64.js';
 
 /** The float32 tensors of a checkpoint as float64 numbers. */
 export interface Tensors {
+  has(name: string): boolean;
   matrix(name: string): Matrix;
   vector(name: string): number[];
 }
@@ -24,7 +25,7 @@ function normal(count: number, seed: number): Float32Array {
 
 /**
  * Writes a checkpoint of random float32 tensors: matrices with deviation 1/sqrt(columns), so that activations keep their
- * size, vectors around `gain`.
+ * size, vectors around `gain`, biases (and what corrects a router) around 0.
  */
 export function writeRandomCheckpoint(
   dir: string,
@@ -35,7 +36,8 @@ export function writeRandomCheckpoint(
   const values = new Map<string, Float32Array>();
   Object.entries(shapes).forEach(([name, shape], index) => {
     const count = shape.reduce((product, each) => product * each, 1);
-    const [spread, centre] = shape.length === 1 ? [0.2, gain] : [1 / Math.sqrt(shape[1]), 0];
+    const [spread, centre] =
+      shape.length === 2 ? [1 / Math.sqrt(shape[1]), 0] : [0.2, name.endsWith('bias') ? 0 : gain];
     values.set(
       name,
       normal(count, 1000 + index).map((value) => centre + spread * value),
@@ -53,7 +55,7 @@ export function writeRandomCheckpoint(
     const cols = shapes[name].at(-1) as number;
     return Array.from({ length: data.length / cols }, (_, row) => [...data.subarray(row * cols, (row + 1) * cols)]);
   };
-  return { matrix, vector: (name) => matrix(name)[0] };
+  return { has: (name) => values.has(name), matrix, vector: (name) => matrix(name)[0] };
 }
 
 /** Shapes of the tensors of a decoder as most families store it; `norms` are the layer's vectors by name. */

@@ -51,12 +51,27 @@ export function rotateHalf(head: Matrix, frequencies: number[]): Matrix {
   );
 }
 
-/** softmax(scale q k^T + mask) v of one head; query i sees keys (i - window, i], all before it where window is 0. */
-export function attend(q: Matrix, k: Matrix, v: Matrix, scale: number, window: number): Matrix {
+/** Pairs (2i, 2i + 1) of each row as complex numbers, turned by the angle of its position: torch.view_as_complex. */
+export function rotatePairs(head: Matrix, frequencies: number[]): Matrix {
+  return head.map((row, position) =>
+    row.map((value, at) => {
+      const angle = position * frequencies[Math.floor(at / 2)];
+      const other = row[at % 2 === 0 ? at + 1 : at - 1];
+      return value * Math.cos(angle) + (at % 2 === 0 ? -1 : 1) * other * Math.sin(angle);
+    }),
+  );
+}
+
+/**
+ * softmax(cap(scale q k^T) + mask) v of one head; query i sees keys (i - window, i], all before it where window is 0.
+ * A cap of 0 is none.
+ */
+export function attend(q: Matrix, k: Matrix, v: Matrix, scale: number, window: number, cap = 0): Matrix {
   return q.map((query, i) => {
     const first = window > 0 ? Math.max(0, i - window + 1) : 0;
     const seen = Array.from({ length: i - first + 1 }, (_, j) => first + j);
-    const scores = seen.map((j) => scale * k[j].reduce((sum, value, d) => sum + value * query[d], 0));
+    const products = seen.map((j) => scale * k[j].reduce((sum, value, d) => sum + value * query[d], 0));
+    const scores = cap === 0 ? products : products.map((score) => cap * Math.tanh(score / cap));
     const most = Math.max(...scores);
     const exponentials = scores.map((score) => Math.exp(score - most));
     const total = exponentials.reduce((sum, value) => sum + value, 0);
