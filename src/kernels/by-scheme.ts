@@ -1,5 +1,5 @@
 import { float32ToBf16 } from '../core/dtype.js';
-import type { Dtype, QuantizationArgs, QuantizationStrategy } from '../core/types.js';
+import type { Dtype, QuantizationAlgorithm, QuantizationArgs, QuantizationStrategy } from '../core/types.js';
 import type { KernelExports } from './wasm.js';
 
 /** Stored dtypes that kernels read, by their numbers in assembly/lanes.ts. */
@@ -26,13 +26,17 @@ export interface SchemeKernel {
 
 const notFinite = (x: number) => !Number.isFinite(x);
 
+/** Algorithms that kernels have for integers, by their numbers in assembly/integer_search.ts. */
+const SEARCHES: Partial<Record<QuantizationAlgorithm, number>> = { rtn: 0, mse: 1, kquant: 2 };
+
 function integerKernel(bits: 4 | 8): SchemeKernel {
   return {
     supports: ({ algorithm, strategy, scale_dtype }) =>
-      algorithm === 'rtn' && scale_dtype !== 'BF16' && (strategy === 'group' || strategy === 'channel'),
+      algorithm in SEARCHES && scale_dtype in KERNEL_DTYPES && (strategy === 'group' || strategy === 'channel'),
     run(wasm, { dtype, from, rows, cols, args, out }) {
       const flip = args.signed ? (bits === 4 ? 0x88 : 0x80) : 0;
-      wasm.integerSettings(bits, Number(args.symmetric), Number(args.scale_dtype === 'F16'), flip);
+      wasm.integerSettings(bits, Number(args.symmetric), KERNEL_DTYPES[args.scale_dtype] as number, flip);
+      wasm.searchSettings(SEARCHES[args.algorithm] as number);
       const parts = [out.codes, out.scales, args.symmetric ? 0 : out.zero_points] as const;
       return args.strategy === 'channel'
         ? wasm.integerRows(dtype, from, rows, cols, ...parts) !== 0

@@ -12,7 +12,8 @@ export interface KernelExports {
   widenDoubles(from: number, count: number, to: number): void;
   widenBytes(from: number, count: number, to: number): void;
   convertFloats(dtype: number, target: number, from: number, count: number, to: number): number;
-  integerSettings(bits: number, symmetric: number, halfScales: number, flip: number): void;
+  integerSettings(bits: number, symmetric: number, scaleDtype: number, flip: number): void;
+  searchSettings(algorithm: number): void;
   integerGroups(
     dtype: number,
     from: number,

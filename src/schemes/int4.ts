@@ -1,7 +1,8 @@
 import { integerScheme, roundToNearestGrid } from './arithmetic/integer_scheme.js';
+import { leastSquaresGrid, weightedGrid } from './arithmetic/scale_search.js';
 
 /**
  * int4: 4-bit integer codes, one scale (and one zero point) per group of a row; bytes as MatMulNBits, rounding as
  * ONNX Runtime's own quantizer. See `integerScheme`.
  */
-export default integerScheme('int4', 4, { rtn: roundToNearestGrid });
+export default integerScheme('int4', 4, { rtn: roundToNearestGrid, mse: leastSquaresGrid, kquant: weightedGrid });

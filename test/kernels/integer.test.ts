@@ -12,8 +12,8 @@ const settings = fc.record({
   scheme: fc.constantFrom('int4', 'int8'),
   symmetric: fc.boolean(),
   signed: fc.boolean(),
-  scale_dtype: fc.constantFrom('F32' as const, 'F16' as const),
-  algorithm: fc.constant('rtn' as const),
+  scale_dtype: fc.constantFrom('F32' as const, 'F16' as const, 'BF16' as const),
+  algorithm: fc.constantFrom('rtn' as const, 'mse' as const, 'kquant' as const),
 });
 
 for (const dtype of DTYPES) {
@@ -51,8 +51,11 @@ for (const dtype of DTYPES) {
       );
       for (const scheme of ['int4', 'int8']) {
         for (const symmetric of [true, false]) {
-          await sameAsTwin(matrix, { ...base, scheme, symmetric, strategy: 'channel' });
-          await sameAsTwin(matrix, { ...base, scheme, symmetric, strategy: 'group', group_size: 64 });
+          for (const algorithm of ['rtn', 'mse', 'kquant'] as const) {
+            const args = { ...base, scheme, symmetric, algorithm };
+            await sameAsTwin(matrix, { ...args, strategy: 'channel' });
+            await sameAsTwin(matrix, { ...args, strategy: 'group', group_size: 64 });
+          }
         }
       }
     }
@@ -83,7 +86,7 @@ test('without a kernel: other algorithms, other schemes, dtypes that are no weig
   const { supports } = loadKernels();
   const args: QuantizationArgs = { ...base, scheme: 'int4', strategy: 'group', group_size: 32 };
   assert.ok(supports('BF16', args));
-  assert.not(supports('BF16', { ...args, algorithm: 'mse' }));
+  assert.not(supports('BF16', { ...args, algorithm: 'hqq' }));
   assert.not(supports('BF16', { ...args, scheme: 'constructor' }));
   assert.not(supports('I32', args));
 });

@@ -1,5 +1,5 @@
 // Floats without scales: twins of schemes/f32.ts, f16.ts and bf16.ts. `F16` and `BF16` are also what is written here.
-import { BF16, bytesOf, exponentBits, F16, F32, fourValues, halfCodes } from './lanes';
+import { BF16, brainCodes, bytesOf, exponentBits, F16, F32, fourValues, halfCodes } from './lanes';
 import { widenBrains, widenHalves } from './widen';
 
 /** The last, incomplete eight values and their codes. */
@@ -33,13 +33,6 @@ export function allFinite(dtype: i32, from: usize, count: usize): bool {
   if (dtype == BF16) return finiteLanes(BF16, from, count);
   if (dtype == F16) return finiteLanes(F16, from, count);
   return finiteLanes(F32, from, count);
-}
-
-// @ts-ignore: decorator
-@inline
-function brainCodes(x: v128): v128 {
-  const odd = v128.and(i32x4.shr_u(x, 16), i32x4.splat(1));
-  return i32x4.shr_u(i32x4.add(i32x4.add(x, i32x4.splat(0x7fff)), odd), 16);
 }
 
 // @ts-ignore: decorator

@@ -3,6 +3,7 @@ export { fp8Blocks } from './fp8';
 export { integerSettings } from './integer_grids';
 export { integerGroups } from './integer_groups';
 export { integerRows } from './integer_rows';
+export { searchSettings } from './search_settings';
 export { rotaryRows } from './rotary';
 export { TABLE as byteTable, widenBrains, widenBytes, widenDoubles, widenHalves } from './widen';
 export { finishDigest, startDigest, updateDigest } from './xxh64';

@@ -3,6 +3,7 @@
 import {
   BELOW_HALF,
   BF16,
+  brainCodes,
   bytesOf,
   evenValues,
   F16,
@@ -24,21 +25,34 @@ export const SCALES: usize = memory.data(32, 16);
 export const HIGHS: usize = memory.data(128, 16);
 export const LOWS: usize = memory.data(128, 16);
 const INVERSES: usize = memory.data(32, 16);
-const ZEROS: usize = memory.data(32, 16);
+export const ZEROS: usize = memory.data(32, 16);
+/** Per group of a batch: the greatest and the least value as float32, 0 included. */
+export const HIGHEST: usize = memory.data(32, 16);
+export const LOWEST: usize = memory.data(32, 16);
 
 /** Settings of one call. */
 export let bits: i32 = 4;
-let symmetric: bool = true;
-export let halfScales: bool = false;
+export let asymmetric: bool = false;
+/** Whether scales must be above 0: those of signed symmetric codes. */
+export let positive: bool = false;
+/** The dtype of scales, by its number in lanes.ts. */
+let scaleType: i32 = F32;
 /** Put over codes and zero points: the sign bit of each where they are stored as two's complement. */
 export let flip: i32 = 0;
 
 /** Sets what one call asks for. `flipped` is 0, or 0x88 or 0x80 for codes in two's complement. */
-export function integerSettings(width: i32, isSymmetric: bool, f16Scales: bool, flipped: i32): void {
+export function integerSettings(width: i32, isSymmetric: bool, scaleDtype: i32, flipped: i32): void {
   bits = width;
-  symmetric = isSymmetric;
-  halfScales = f16Scales;
+  asymmetric = !isSymmetric;
+  positive = isSymmetric && flipped != 0;
+  scaleType = scaleDtype;
   flip = flipped;
+}
+
+// @ts-ignore: decorator
+@inline
+export function bytesOfScale(): usize {
+  return bytesOf(scaleType);
 }
 
 // ------------------------------------------------------------------ range of a group, from raw bits
@@ -126,42 +140,61 @@ function fold4(signed: bool, at: usize): v128 {
 
 // ------------------------------------------------------------------ grids of eight groups
 
-/** Writes scales of four groups to `scales`, notes 1 / scale and zero point; `slot` is 0 or 4. */
+/**
+ * Writes the scales of four groups to `scales` as they are stored, notes 1 / scale and zero point; `slot` is 0 or 4.
+ * Groups whose `mask` is 0 keep what they have.
+ */
+// @ts-ignore: decorator
+@inline
+export function storeGrids(exact: v128, zeroPoint: v128, mask: v128, slot: usize, scales: usize): void {
+  const zero = f32x4.splat(0);
+  let scale = exact;
+  if (scaleType == F32) {
+    if (positive) scale = v128.bitselect(f32x4.splat(1), scale, f32x4.eq(scale, zero));
+    const to = scales + slot * 4;
+    v128.store(to, v128.bitselect(scale, v128.load(to), mask));
+  } else {
+    let codes = scaleType == F16 ? halfCodes(scale) : brainCodes(scale);
+    if (positive) codes = v128.bitselect(i32x4.splat(scaleType == F16 ? 0x3c00 : 0x3f80), codes, i32x4.eq(codes, zero));
+    const to = scales + slot * 2;
+    const narrow = i16x8.narrow_i32x4_u(codes, codes);
+    const narrowMask = i16x8.narrow_i32x4_s(mask, mask);
+    v128.store64_lane(to, v128.bitselect(narrow, v128.load64_zero(to), narrowMask), 0);
+    scale = scaleType == F16 ? halfValues(codes) : i32x4.shl(codes, 16);
+  }
+  const inverse = v128.andnot(f32x4.div(f32x4.splat(1), scale), f32x4.eq(scale, zero));
+  const at = INVERSES + slot * 4;
+  v128.store(at, v128.bitselect(inverse, v128.load(at), mask));
+  v128.store(ZEROS + slot * 4, v128.bitselect(zeroPoint, v128.load(ZEROS + slot * 4), mask));
+}
+
+/** Plain grids of four groups, see `storeGrids`. */
 // @ts-ignore: decorator
 @inline
 function chooseGrids(high: v128, low: v128, slot: usize, scales: usize): void {
   const zero = f32x4.splat(0);
+  const every = i32x4.splat(-1);
   const top = f32x4.splat(<f32>((1 << bits) - 1));
-  // signed symmetric codes have scales above 0
-  const positive = symmetric && flip != 0;
-  let scale: v128;
-  if (positive) {
-    scale = f32x4.div(f32x4.max(high, f32x4.neg(low)), f32x4.splat(bits == 4 ? 7.5 : 127.5));
-  } else if (symmetric) {
-    // adding +0 turns the -0 of a group without negative values into the twin's +0
-    const extreme = f32x4.add(v128.bitselect(high, low, f32x4.gt(high, f32x4.neg(low))), zero);
-    scale = f32x4.mul(extreme, f32x4.splat(bits == 4 ? -0.125 : -0.0078125));
-  } else {
-    scale = f32x4.div(f32x4.sub(high, low), top);
+  v128.store(HIGHEST + slot * 4, high);
+  v128.store(LOWEST + slot * 4, low);
+  if (!asymmetric) {
+    const middle = f32x4.splat(<f32>(1 << (bits - 1)));
+    if (positive) {
+      const extent = f32x4.max(high, f32x4.neg(low));
+      storeGrids(f32x4.div(extent, f32x4.splat(bits == 4 ? 7.5 : 127.5)), middle, every, slot, scales);
+    } else {
+      // adding +0 turns the -0 of a group without negative values into the twin's +0
+      const extreme = f32x4.add(v128.bitselect(high, low, f32x4.gt(high, f32x4.neg(low))), zero);
+      const scale = f32x4.mul(extreme, f32x4.splat(bits == 4 ? -0.125 : -0.0078125));
+      storeGrids(scale, middle, every, slot, scales);
+    }
+    return;
   }
-  if (halfScales) {
-    let codes = halfCodes(scale);
-    if (positive) codes = v128.bitselect(i32x4.splat(0x3c00), codes, i32x4.eq(codes, zero));
-    v128.store_lane<u64>(scales + slot * 2, i16x8.narrow_i32x4_u(codes, codes), 0);
-    scale = halfValues(codes);
-  } else {
-    if (positive) scale = v128.bitselect(f32x4.splat(1), scale, f32x4.eq(scale, zero));
-    v128.store(scales + slot * 4, scale);
-  }
-  const inverse = v128.andnot(f32x4.div(f32x4.splat(1), scale), f32x4.eq(scale, zero));
-  v128.store(INVERSES + slot * 4, inverse);
-  if (symmetric) {
-    v128.store(ZEROS + slot * 4, f32x4.splat(<f32>(1 << (bits - 1))));
-  } else {
-    // min and max keep the NaN of 0 * infinity (1 / scale overflows for a subnormal scale), as the twin does
-    const exact = f32x4.min(f32x4.max(f32x4.mul(f32x4.sub(zero, low), inverse), zero), top);
-    v128.store(ZEROS + slot * 4, f32x4.floor(f32x4.add(exact, f32x4.splat(BELOW_HALF))));
-  }
+  storeGrids(f32x4.div(f32x4.sub(high, low), top), zero, every, slot, scales);
+  // min and max keep the NaN of 0 * infinity (1 / scale overflows for a subnormal scale), as the twin does
+  const inverse = v128.load(INVERSES + slot * 4);
+  const exact = f32x4.min(f32x4.max(f32x4.mul(f32x4.sub(zero, low), inverse), zero), top);
+  v128.store(ZEROS + slot * 4, f32x4.floor(f32x4.add(exact, f32x4.splat(BELOW_HALF))));
 }
 
 /** Grids of the eight groups whose ranges are noted; false where one of them is not finite. */

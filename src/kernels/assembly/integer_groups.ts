@@ -1,18 +1,19 @@
 // Integer codes with a scale for each group of a row: twin of schemes/arithmetic/integer_scheme.ts, strategy `group`.
 import {
   bits,
+  bytesOfScale,
   CODES,
   chooseBatch,
   copyValues,
   encode,
   flip,
-  halfScales,
   INPUT,
   noteRange,
   SCALES,
   setCode,
   zeroPointCode,
 } from './integer_grids';
+import { isSearched, noteCounts, searchBatch, startGroups } from './integer_search';
 import { BF16, bytesOf, F16, F32 } from './lanes';
 
 /** Collects `count` groups from group `first` on into INPUT: halves as float32, padding and missing groups as 0. */
@@ -41,6 +42,7 @@ function encodeBatch(dtype: i32, source: usize, group: usize, codes: usize, scal
   const nbytes = group * bytesOf(dtype);
   for (let slot: usize = 0; slot < 8; slot++) noteRange(dtype, source + slot * nbytes, nbytes, slot);
   if (!chooseBatch(dtype, scales)) return false;
+  if (isSearched()) searchBatch(dtype, source, group, scales);
   const width = bits;
   const codeBytes = width == 4 ? group >> 1 : group;
   for (let slot: usize = 0; slot < 8; slot++) {
@@ -74,7 +76,7 @@ export function integerGroups(
   const size = bytesOf(dtype);
   const width = <usize>bits;
   const codeBytes = (group * width) >> 3;
-  const scaleBytes: usize = halfScales ? 2 : 4;
+  const scaleBytes = bytesOfScale();
   const zeroPointBytes = (blocks * width + 7) >> 3;
   const padding = blocks * group - cols;
   const noteRows = zeroPoints != 0 || padding != 0;
@@ -83,12 +85,14 @@ export function integerGroups(
   // the nibble left over at the end of a row's zero points is 8
   if (zeroPoints != 0) memory.fill(zeroPoints, <u8>(0x88 ^ flip), rows * zeroPointBytes);
 
+  startGroups();
   for (let first: usize = 0; first < total; first += 8) {
     const count = min<usize>(8, total - first);
     const inPlace = padding == 0 && count == 8 && dtype != F16;
     if (!inPlace) gather(dtype, from, cols, group, first, count);
     const source = inPlace ? from + first * group * size : INPUT;
     const codesTo = count == 8 ? codes + first * codeBytes : CODES;
+    if (isSearched()) noteCounts(first, blocks, group, padding);
     const scalesTo = count == 8 ? scales + first * scaleBytes : SCALES;
     const finite =
       dtype == BF16

@@ -1,11 +1,11 @@
 // Integer codes with a scale for each row: twin of schemes/arithmetic/integer_scheme.ts, strategy `channel`.
 import {
   bits,
+  bytesOfScale,
   CODES,
   chooseBatch,
   copyValues,
   encode,
-  halfScales,
   HIGHS,
   INPUT,
   LOWS,
@@ -14,6 +14,7 @@ import {
   setCode,
   zeroPointCode,
 } from './integer_grids';
+import { finishRow, isSearched, searchPiece, startRow, weighPiece } from './integer_search';
 import { BF16, bytesOf, F16, F32 } from './lanes';
 
 /** Collects up to 2048 values into INPUT, with zeros up to a multiple of 16; the number of values with them. */
@@ -69,6 +70,25 @@ function chooseRow(dtype: i32, from: usize, cols: usize): bool {
   return dtype == BF16 ? chooseBatch(BF16, SCALES) : chooseBatch(F32, SCALES);
 }
 
+/** Searches the grid of a row, whose plain one is in slot 0. */
+function searchRow(dtype: i32, from: usize, cols: usize): void {
+  startRow();
+  for (let pass = 0; pass < 2; pass++) {
+    for (let done: usize = 0; done < cols; ) {
+      const inPlace = inPlaceCount(dtype, cols - done);
+      const count = inPlace != 0 ? inPlace : min<usize>(2048, cols - done);
+      const source = from + done * bytesOf(dtype);
+      const padded = inPlace != 0 ? inPlace : gatherPiece(dtype, source, count);
+      const at = inPlace != 0 ? source : INPUT;
+      const kind = dtype == BF16 ? BF16 : F32;
+      if (pass == 0) weighPiece(kind, at, padded);
+      else searchPiece(kind, at, padded, cols);
+      done += count;
+    }
+  }
+  finishRow(SCALES);
+}
+
 /** Codes of a row on the grid of slot 0, from code `index` of a part packed over all rows on. */
 function encodeRow(dtype: i32, from: usize, cols: usize, codes: usize, index: usize): void {
   const kind = dtype == BF16 ? BF16 : F32;
@@ -105,11 +125,12 @@ export function integerRows(
   scales: usize,
   zeroPoints: usize,
 ): bool {
-  const scaleBytes: usize = halfScales ? 2 : 4;
+  const scaleBytes = bytesOfScale();
   if (zeroPoints != 0) memory.fill(zeroPoints, 0, (rows * <usize>bits + 7) >> 3);
   for (let row: usize = 0; row < rows; row++) {
     const source = from + row * cols * bytesOf(dtype);
     if (!chooseRow(dtype, source, cols)) return false;
+    if (isSearched()) searchRow(dtype, source, cols);
     memory.copy(scales + row * scaleBytes, SCALES, scaleBytes);
     if (zeroPoints != 0) setCode(zeroPoints, row, zeroPointCode(0));
     encodeRow(dtype, source, cols, codes, row * cols);

@@ -57,6 +57,14 @@ export function halfCodes(x: v128): v128 {
   return v128.or(sign, smallFloatCodes(magnitude, 10, -14));
 }
 
+/** bfloat16 codes of float32 lanes that are no NaN, to nearest even. */
+// @ts-ignore: decorator
+@inline
+export function brainCodes(x: v128): v128 {
+  const odd = v128.and(i32x4.shr_u(x, 16), i32x4.splat(1));
+  return i32x4.shr_u(i32x4.add(i32x4.add(x, i32x4.splat(0x7fff)), odd), 16);
+}
+
 /** float32 of half codes in i32 lanes. */
 // @ts-ignore: decorator
 @inline

@@ -1,0 +1,56 @@
+// What a search over scales is asked for, and its working memory. Twin: schemes/arithmetic/scale_search.ts.
+import { asymmetric, bits, positive } from './integer_grids';
+
+/** Most values of a group, or of a piece of a row, that are searched at a time. */
+export const PIECE: usize = 256;
+const MOST_CANDIDATES: usize = 18;
+
+/** The candidates' steps over the anchor: i32, and as vectors of eight i16. */
+const STEPS: usize = memory.data(18 * 4, 16);
+export const MULTIPLIERS: usize = memory.data(18 * 16, 16);
+export let candidates: usize = 0;
+export let weighted: bool = false;
+/** Fixed-point value of an anchor, and bits that a weight loses. */
+export let one: f32 = 2048;
+export let weightShift: i32 = 4;
+
+function add(steps: i32): void {
+  store<i32>(STEPS + 4 * candidates, steps);
+  v128.store(MULTIPLIERS + 16 * candidates, i16x8.splat(<i16>steps));
+  candidates++;
+}
+
+function addFour(first: i32, second: i32, third: i32, fourth: i32): void {
+  add(first);
+  add(second);
+  add(third);
+  add(fourth);
+}
+
+function addBetween(first: i32, last: i32, step: i32): void {
+  for (let steps = first; steps <= last; steps += step) add(steps);
+}
+
+/** Sets the algorithm of one call: 0 for none, 1 for `mse`, 2 for `kquant`; after integerSettings. Candidates are even. */
+export function searchSettings(algorithm: i32): void {
+  candidates = 0;
+  weighted = algorithm == 2;
+  one = bits == 4 ? 2048 : 16384;
+  weightShift = bits == 4 ? 4 : 9;
+  if (algorithm == 0) return;
+  if (weighted) {
+    if (bits == 8) addBetween(asymmetric ? 507 : 252, asymmetric ? 516 : 261, 1);
+    else if (asymmetric) addBetween(224, 258, 2);
+    else addBetween(positive ? 104 : 112, positive ? 138 : 146, 2);
+  } else if (bits == 8) {
+    if (asymmetric) addFour(508, 509, 510, 512);
+    else if (positive) addFour(253, 254, 255, 256);
+    else addFour(254, 255, 256, 258);
+  } else if (asymmetric) addFour(228, 242, 252, 264);
+  else if (positive) addFour(116, 124, 132, 142);
+  else addFour(116, 128, 136, 144);
+}
+
+export function stepsOf(candidate: usize): i32 {
+  return load<i32>(STEPS + 4 * candidate);
+}
