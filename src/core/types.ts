@@ -444,6 +444,37 @@ export interface Dressing {
   metadata?: Record<string, string>;
   /** Further small files by name, as quantize_config.json. */
   files?(dressed: DressedCheckpoint): Record<string, string>;
+  /** Set where a model is one file of another format than safetensors, which holds its settings and tokenizer too. */
+  container?: Container;
+}
+
+/** A tensor of a container: what it is made of (`from` names the logical tensors), or values that no tensor stores. */
+export interface ContainedTensor {
+  name: string;
+  shape: number[];
+  rows: number;
+  cols: number;
+  content: { source: WeightSource; from: string[] } | { values: number[] };
+}
+
+/** What a container makes of a checkpoint. `config` is complete: a key that a family reads has its value in it. */
+export interface Container {
+  /** Mixes of schemes by name and the scheme of most of their matrices, as q4_k for q4_k_m. */
+  mixes: Record<string, string>;
+  /**
+   * The tensors in the order of the file, the architecture that its header names, and what engines pass over. Throws
+   * InvalidInputError for a model that has no form in it.
+   */
+  tensors(
+    config: JsonObject,
+    logical: ReadonlyMap<string, LogicalTensor>,
+  ): { tensors: ContainedTensor[]; arch: string; notes: string[] };
+  /** The scheme of a tensor where `wanted`, a scheme or a mix, is asked for. */
+  schemeOf(tensor: ContainedTensor, wanted: string, config: JsonObject): string;
+  /** A scheme that the columns of a tensor allow in place of one that is asked for by name. */
+  fitting(scheme: string, tensor: ContainedTensor): string;
+  /** The number by which the file says what it mostly holds. */
+  fileType(wanted: string): number;
 }
 
 /** What a written checkpoint holds, for its quantization_config. */
@@ -648,6 +679,8 @@ export interface QuantizeOptions {
   overrides: { pattern: string; scheme: QuantizationArgs }[];
   /** More bits for the first and last eighth of the layers, v_proj and down_proj. */
   mixed: QuantizationArgs | null;
+  /** A mix that the layout has by name, as q4_k_m; `args` is its scheme of most matrices. */
+  mix?: string;
   /** Bytes of tensors in a file, unless one tensor is larger. */
   maxShardBytes: number;
 }

@@ -41,7 +41,10 @@ export async function dressingOf({ layout }: QuantizeRequest): Promise<Dressing>
 
 /** Completes what the command line says with the defaults of layout and scheme. Throws UsageError. */
 export async function quantizeOptions(request: QuantizeRequest, dressing: Dressing): Promise<QuantizeOptions> {
-  const args = await settings('--weights', request.weights ?? dressing.defaults.scheme, request, dressing);
+  const weights = request.weights ?? dressing.defaults.scheme;
+  const mixes = dressing.container?.mixes ?? {};
+  const mix = Object.hasOwn(mixes, weights) ? weights : undefined;
+  const args = await settings('--weights', mix ? mixes[mix] : weights, request, dressing);
   const overrides = (request.override ?? []).map(splitOverride).map(async ({ pattern, id }) => ({
     pattern,
     scheme: await settings('--override', id, request, dressing),
@@ -59,6 +62,7 @@ export async function quantizeOptions(request: QuantizeRequest, dressing: Dressi
     skip: request.skip ?? [],
     overrides: await Promise.all(overrides),
     mixed: request.preset === 'mixed' ? await settings('--preset mixed', 'int8', request, dressing) : null,
+    ...(mix ? { mix } : {}),
     maxShardBytes: parseSize(request.maxShardSize ?? '5GB', '--max-shard-size'),
   };
 }
@@ -74,8 +78,10 @@ async function settings(
     throw new UsageError(`${flag} ${id}: ${unknownId('schemes', id)}`, `${flag} ${dressing.defaults.scheme}.`);
   const { defaults } = dressing;
   const isOfSameType = (await find('schemes', defaults.scheme))?.type === scheme.type && scheme.type === 'int';
+  // schemes of a container have their own settings, which nothing changes
+  const isOfSameGrid = isOfSameType && !dressing.container;
   const preset: QuantizationArgs =
-    id === defaults.scheme ? defaults : isOfSameType ? { ...defaults, scheme: id } : scheme.defaults;
+    id === defaults.scheme ? defaults : isOfSameGrid ? { ...defaults, scheme: id } : scheme.defaults;
   const args: QuantizationArgs = { ...preset };
   if (request.strategy) args.strategy = request.strategy;
   if (request.groupSize !== undefined) Object.assign(args, groupSize(request.groupSize));

@@ -21,6 +21,7 @@ import { storedBytes } from '../engine/units.js';
 import { accompanyingFiles } from '../formats/checkpoint.js';
 import { layoutShards } from '../formats/safetensors-shards.js';
 import { find } from '../registry.js';
+import { planContainer } from './container-plan.js';
 import { logicalTensors } from './coverage.js';
 import { gridToKeep } from './kept-grids.js';
 
@@ -37,6 +38,8 @@ export interface QuantizeDraft {
   plan: QuantizePlan;
   /** Stored tensors that are no weights and are left behind, as tables of integers. */
   leftBehind: string[];
+  /** What the written model lacks. */
+  notes?: string[];
 }
 
 const FLOAT_SCHEMES: Partial<Record<Dtype, string>> = { F32: 'f32', F16: 'f16', BF16: 'bf16', F64: 'f32' };
@@ -54,6 +57,10 @@ export async function planQuantize(
   mayKeepGrid: boolean,
 ): Promise<QuantizeDraft> {
   const logical = await logicalTensors(checkpoint);
+  if (dressing.container) {
+    const contained = await planContainer(checkpoint, logical, dressing.container, options);
+    return { ...contained, leftBehind: leftBehind(checkpoint, logical) };
+  }
   const layers = layerCount(logical);
   const dressed: Dressed[] = [];
   for (const tensor of logical.values()) {

@@ -38,10 +38,11 @@ export async function quantize(
   const options = await quantizeOptions(request, dressing);
   const isGridLeftOpen =
     request.groupSize === undefined && request.asymmetric === undefined && request.strategy === undefined;
-  const { plan, leftBehind } = await planQuantize(checkpoint, dressing, options, isGridLeftOpen);
+  const { plan, leftBehind, notes = [] } = await planQuantize(checkpoint, dressing, options, isGridLeftOpen);
   if (leftBehind.length > 0) {
     onNote(`left behind, since they are no weights: ${listed(leftBehind)}`);
   }
+  for (const note of notes) onNote(note);
   const rounded = plan.jobs.filter(({ source, keepCodes, layout }) => source.kind === 'packed' && layout && !keepCodes);
   if (rounded.length > 0 && request.layout !== 'plain') {
     onNote(`rounded again, since the grids differ: ${listed(rounded.map(({ name }) => name))}`);
