@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { InvalidInputError } from '../core/errors.js';
 import type { Checkpoint, CheckpointFile, JsonObject, TensorRef } from '../core/types.js';
+import { ggufFileAt, openGgufCheckpoint } from './gguf-checkpoint.js';
 import { readSafetensorsHeader } from './safetensors.js';
 import { readJsonObject } from './text.js';
 
@@ -23,10 +24,12 @@ const COMPANIONS = [
 ];
 
 /**
- * Opens a checkpoint directory in Hugging Face layout from configs and safetensors headers; no weight byte is read.
+ * Opens a checkpoint directory in Hugging Face layout, a GGUF file or a directory that holds one, from configs and safetensors headers; no weight byte is read.
  * Throws InvalidInputError that names the file.
  */
 export function openCheckpoint(dir: string): Checkpoint {
+  const container = ggufFileAt(dir);
+  if (container) return openGgufCheckpoint(container, companionsOf(dirname(container)));
   if (!(statSync(dir, { throwIfNoEntry: false })?.isDirectory() ?? false)) {
     throw new InvalidInputError(
       `${dir}: there is no such directory; a checkpoint is a directory with config.json and safetensors files.`,
@@ -44,9 +47,11 @@ export function openCheckpoint(dir: string): Checkpoint {
     generationConfig: readJsonObject(join(dir, 'generation_config.json')) ?? {},
     tensors,
     files,
-    companions: COMPANIONS.filter((name) => existsSync(join(dir, name))),
+    companions: companionsOf(dir),
   };
 }
+
+const companionsOf = (dir: string): string[] => COMPANIONS.filter((name) => existsSync(join(dir, name)));
 
 /** Configs, code and licences that belong to a model besides its companions; not its weights and their indexes. */
 export function accompanyingFiles(dir: string): string[] {

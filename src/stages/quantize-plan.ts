@@ -227,7 +227,8 @@ function writtenPlan(
       ...(shards.index ? [shards.index] : []),
       ...Object.entries(dressing.files?.(about) ?? {}).map(([name, content]) => ({ name, content })),
     ],
-    copies: accompanyingFiles(checkpoint.dir),
+    // beside a file there may be anything
+    copies: isOneFile(checkpoint) ? checkpoint.companions : accompanyingFiles(checkpoint.dir),
     totals: {
       parameters,
       weightBytes,
@@ -237,6 +238,8 @@ function writtenPlan(
     tensors: dressed.map(({ name, shape, scheme, fate, nbytes }) => ({ name, shape, scheme, fate, nbytes })),
   };
 }
+
+const isOneFile = ({ files }: Checkpoint) => files.length === 1 && files[0].name.endsWith('.gguf');
 
 function dressedCheckpoint(checkpoint: Checkpoint, options: QuantizeOptions, dressed: Dressed[]): DressedCheckpoint {
   // mlx writes its settings under a second key

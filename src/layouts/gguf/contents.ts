@@ -30,8 +30,12 @@ export function ggufTensors(config: JsonObject, tensors: Tensors): ReturnType<Co
   const nameOf = ggufNames(family);
   const found: ContainedTensor[] = [];
   const experts = new Map<string, Map<number, LogicalTensor>>();
+  let beyond = 0;
   for (const tensor of tensors.values()) {
-    if (isLeftOut(tensor.name, config)) continue;
+    if (isLeftOut(tensor.name, config)) {
+      if (isBeyondLast(tensor.name, config)) beyond++;
+      continue;
+    }
     if (family.splitsKeyValue && tensor.name.endsWith('.kv_b_proj.weight')) {
       found.push(...splitKeyValue(tensor, config));
       continue;
@@ -51,6 +55,7 @@ export function ggufTensors(config: JsonObject, tensors: Tensors): ReturnType<Co
   }
   for (const [name, group] of experts) found.push(merged(name, group));
   found.push(...ropeFactorTensors(config));
+  if (beyond > 0) notes.push(`left out: ${beyond} tensors of layers that predict further tokens.`);
   return { tensors: found.sort((a, b) => compareNames(a.name, b.name)), arch: family.arch, notes };
 }
 
@@ -58,6 +63,10 @@ export function ggufTensors(config: JsonObject, tensors: Tensors): ReturnType<Co
 function isLeftOut(name: string, config: JsonObject): boolean {
   if (name === 'lm_head.weight' && config.tie_word_embeddings === true) return true;
   if (name.endsWith('.rotary_emb.inv_freq')) return true;
+  return isBeyondLast(name, config);
+}
+
+function isBeyondLast(name: string, config: JsonObject): boolean {
   const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
   return layer !== undefined && Number(layer) >= (config.num_hidden_layers as number);
 }

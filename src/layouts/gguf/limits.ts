@@ -29,11 +29,17 @@ export function llamaCppLimits(config: JsonObject): string[] {
         : config.head_dim;
     if (config.query_pre_attn_scalar !== expected) refuse('query_pre_attn_scalar', `${expected}`);
   }
+  if (arch === 'deepseek2' && typeof config.q_lora_rank !== 'number') {
+    // llama.cpp tells models without q_lora by their number of layers (src/models/deepseek2.cpp)
+    const layers = config.num_hidden_layers as number;
+    const isKnown = layers === 26 || layers === 27 || (layers === 48 && config.vocab_size === 128256);
+    if (!isKnown) refuse('q_lora_rank', 'a number, but for models of 26 or 27 layers,');
+  }
   const window = config.sliding_window;
   const slides =
     typeof window === 'number' &&
-    (config.model_type === 'mistral' || config.model_type === 'mixtral' || config.use_sliding_window === true);
-  return slides && arch !== 'phi3' && arch !== 'gemma2'
+    (['mistral', 'mixtral', 'phi3'].includes(String(config.model_type)) || config.use_sliding_window === true);
+  return slides && arch !== 'gemma2'
     ? [
         `llama.cpp's ${arch} has no sliding window: beyond ${window} tokens it sees more than this model did in training.`,
       ]

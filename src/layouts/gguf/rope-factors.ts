@@ -1,12 +1,17 @@
 import { InvalidInputError } from '../../core/errors.js';
+import { type Llama3Rope, llama3Factors } from '../../core/rope-factors.js';
 import type { ContainedTensor, JsonObject } from '../../core/types.js';
-
-const f32 = Math.fround;
 
 /** Tensors of factors by which llama.cpp divides rotary frequencies: those of llama3 and of longrope. */
 export function ropeFactorTensors(config: JsonObject): ContainedTensor[] {
   const rope = config.rope_parameters as JsonObject;
-  if (rope.rope_type === 'llama3') return [vector('rope_freqs.weight', llama3Factors(rope, config.head_dim as number))];
+  if (rope.rope_type === 'llama3')
+    return [
+      vector(
+        'rope_freqs.weight',
+        llama3Factors(rope as unknown as Llama3Rope, config.rope_theta as number, config.head_dim as number),
+      ),
+    ];
   if (rope.rope_type !== 'longrope') return [];
   const factors = (key: string) => {
     const values = rope[key];
@@ -29,22 +34,3 @@ const vector = (name: string, values: number[]): ContainedTensor => ({
   cols: values.length,
   content: { values },
 });
-
-/** As llama.cpp's converter computes them in float32 (conversion/llama.py, generate_extra_tensors). */
-function llama3Factors(rope: JsonObject, dim: number): number[] {
-  const number = (key: string) => rope[key] as number;
-  const factor = number('factor');
-  const [low, high, length] = [
-    number('low_freq_factor'),
-    number('high_freq_factor'),
-    number('original_max_position_embeddings'),
-  ];
-  return Array.from({ length: dim / 2 }, (_, i) => {
-    const frequency = f32(1 / f32(number('rope_theta') ** f32((2 * i) / dim)));
-    const wavelength = f32(f32(2 * Math.PI) / frequency);
-    if (wavelength < length / high) return 1;
-    if (wavelength > length / low) return factor;
-    const smooth = f32(f32(f32(length / wavelength) - low) / (high - low));
-    return f32(1 / f32(f32(f32(1 - smooth) / factor) + smooth));
-  });
-}
