@@ -4,7 +4,6 @@ import type {
   Calibration,
   Checkpoint,
   ConvertOptions,
-  DecoderConfig,
   FileRange,
   Graph,
   Job,
@@ -27,7 +26,7 @@ import { resolveSource } from '../sources/resolve.js';
 import { type ConvertRequest, convertOptions } from './convert-options.js';
 import { checkCoverage, logicalTensors } from './coverage.js';
 import { gridOverrides, gridToKeep } from './kept-grids.js';
-import { drawGraphs, openModel } from './model.js';
+import { drawGraphs, type Model, openModel } from './model.js';
 
 /** Weights at least this large start on a border at which every system can map files (Windows: 64 KiB). */
 const MAPPED_SIZE = 1 << 20;
@@ -126,7 +125,7 @@ export async function plan(checkpoint: Checkpoint, request: ConvertRequest, cali
   const target: Target | undefined = await find('targets', targetId);
   if (!target) throw new UsageError(`--target ${targetId}: ${unknownId('targets', targetId)}`, '--target cpu.');
   const logical = await logicalTensors(checkpoint);
-  const options = await optionsFor(request, target, model.config, logical);
+  const options = await optionsFor(request, target, model, logical);
   const drawn = drawGraphs(model, options.contextLength);
   checkCoverage(model, Object.values(drawn), logical);
 
@@ -170,14 +169,18 @@ function refuseUnread(keys: string[], family: string): never {
 async function optionsFor(
   request: ConvertRequest,
   target: Target,
-  config: DecoderConfig,
+  { architecture, config }: Model,
   logical: Map<string, LogicalTensor>,
 ): Promise<ConvertOptions> {
   const options = await convertOptions(request, target, config);
   const { weights, groupSize, asymmetric, scales, algorithm } = request;
   if ([weights, groupSize, asymmetric, scales, algorithm].some((each) => each !== undefined)) return options;
   const kept = await gridOverrides(logical, options, (args) => target.check({ ...options, weights: args }));
-  return { ...options, overrides: [...kept, ...options.overrides] };
+  const tied = Object.entries(architecture.weights(config, options)).flatMap(([pattern, source]) => {
+    const table = typeof source === 'object' && 'tied' in source ? source.tied : undefined;
+    return kept.filter((each) => each.pattern === table).map(({ scheme }) => ({ pattern, scheme }));
+  });
+  return { ...options, overrides: [...kept, ...tied, ...options.overrides] };
 }
 
 /** Resolves and places each weight that initializers of a lowered graph take parts of; returns their byte ranges. */

@@ -199,17 +199,26 @@ function integerRows(source: PackedSource, count: number, bytes: Uint8Array): In
   const isNibbles = parametersOf(source).type === 'q4_0';
   const { bytes: blockBytes } = GGML_TYPES[parametersOf(source).type];
   const blocks = cols / 32;
-  const codes = new Uint8Array(count * cols);
+  const rowBytes = isNibbles ? cols / 2 : cols;
+  const codes = new Uint8Array(count * rowBytes);
   const scales = new Float32Array(count * blocks);
   for (let row = 0; row < count; row++) {
     for (let block = 0; block < blocks; block++) {
       const from = (storedRow(source, row) * blocks + block) * blockBytes;
-      const to = row * cols + 32 * block;
       scales[row * blocks + block] = loadHalf(bytes, from);
-      for (let j = 0; j < 32; j++) {
-        codes[to + j] = isNibbles ? (bytes[from + 2 + (j & 15)] >> (j < 16 ? 0 : 4)) & 15 : bytes[from + 2 + j] ^ 0x80;
+      const first = from + 2;
+      const to = row * rowBytes + (block * rowBytes) / blocks;
+      if (isNibbles) {
+        // a byte holds codes j and j + 16 of its block
+        for (let j = 0; j < 8; j++) {
+          const [even, odd] = [bytes[first + 2 * j], bytes[first + 2 * j + 1]];
+          codes[to + j] = (even & 15) | ((odd & 15) << 4);
+          codes[to + 8 + j] = (even >> 4) | (odd & 0xf0);
+        }
+      } else {
+        for (let j = 0; j < 32; j++) codes[to + j] = bytes[first + j] ^ 0x80;
       }
     }
   }
-  return { bits: isNibbles ? 4 : 8, codes, scales, groupSize: 32 };
+  return { bits: isNibbles ? 4 : 8, codes, rowBytes, scales, groupSize: 32 };
 }
