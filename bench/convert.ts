@@ -37,7 +37,7 @@ for (const shape of shapes) {
   if (shape === shapes[0]) {
     await row(`convert ${shape} --sha256`, copy, [...convert, '--sha256']);
     const cast = [...halfbyte, 'quantize', checkpoint, '-o', output, '--quiet'];
-    await row(`quantize ${shape} to FP8 blocks`, copy, [...cast, '--layout', 'fp8_block']);
+    await row(`quantize ${shape} to FP8 blocks`, copy, [...cast, '--layout', 'deepseek_fp8']);
   }
 }
 const [first, last] = [shapes[0], shapes[shapes.length - 1]];

@@ -1,7 +1,7 @@
 // Quality of every scheme, algorithm and group size on a model that was really trained: fixtures/union-1.8m, every
 // matrix and the tied table quantized, against its own float32 logits on held-out text.
 //
-//   npx tsx bench/quality.ts [filter]     prints the table of docs/quantization.md, or the lines that hold the filter
+//   npx tsx bench/quality.ts [filter]     prints the table of docs/quantization.md, or the lines that match it
 //   npx tsx bench/quality.ts --write      puts it between the marks in docs/quantization.md
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -145,7 +145,7 @@ const lines = [
 ];
 if (!write) console.log(lines.join('\n'));
 for (const { label, args } of await settings()) {
-  if (asked && !write && !label.join(' ').includes(asked)) continue;
+  if (asked && !write && !new RegExp(asked).test(label.join(' '))) continue;
   const { kl, klP99, top1, perplexity: ppl, bitsPerWeight } = await measure(args);
   const figures = [bitsPerWeight.toFixed(2), kl.toFixed(5), klP99.toFixed(4), top1.toFixed(4), ppl.toFixed(3)];
   const line = `| ${[...label, ...figures].join(' | ')} |`;

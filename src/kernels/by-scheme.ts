@@ -36,7 +36,8 @@ function integerKernel(bits: 4 | 8): SchemeKernel {
     run(wasm, { dtype, from, rows, cols, args, out }) {
       const flip = args.signed ? (bits === 4 ? 0x88 : 0x80) : 0;
       wasm.integerSettings(bits, Number(args.symmetric), KERNEL_DTYPES[args.scale_dtype] as number, flip);
-      wasm.searchSettings(SEARCHES[args.algorithm] as number);
+      const isLong = args.strategy === 'channel' || (args.group_size as number) > 32;
+      wasm.searchSettings(SEARCHES[args.algorithm] as number, Number(isLong));
       const parts = [out.codes, out.scales, args.symmetric ? 0 : out.zero_points] as const;
       return args.strategy === 'channel'
         ? wasm.integerRows(dtype, from, rows, cols, ...parts) !== 0

@@ -1,3 +1,4 @@
+import { halfQuadraticGrid } from './arithmetic/half_quadratic.js';
 import { integerScheme, roundToNearestGrid } from './arithmetic/integer_scheme.js';
 import { leastSquaresGrid, weightedGrid } from './arithmetic/scale_search.js';
 
@@ -5,4 +6,9 @@ import { leastSquaresGrid, weightedGrid } from './arithmetic/scale_search.js';
  * int4: 4-bit integer codes, one scale (and one zero point) per group of a row; bytes as MatMulNBits, rounding as
  * ONNX Runtime's own quantizer. See `integerScheme`.
  */
-export default integerScheme('int4', 4, { rtn: roundToNearestGrid, mse: leastSquaresGrid, kquant: weightedGrid });
+export default integerScheme('int4', 4, {
+  rtn: roundToNearestGrid,
+  mse: leastSquaresGrid,
+  kquant: weightedGrid,
+  hqq: halfQuadraticGrid,
+});

@@ -91,7 +91,7 @@ async function settings(
   else delete args.block_structure;
   if (request.asymmetric !== undefined) args.symmetric = !request.asymmetric;
   if (request.scales) args.scale_dtype = SCALES[request.scales];
-  if (request.algorithm) args.algorithm = request.algorithm;
+  args.algorithm = request.algorithm ?? scheme.defaults.algorithm;
   scheme.check(args);
   dressing.check(args, flag);
   return args;

@@ -193,7 +193,6 @@ test('settings that do not exist are refused', async () => {
     { group_size: 48 },
     { group_size: undefined },
     { strategy: 'block' },
-    { algorithm: 'hqq' },
     { scale_dtype: 'F8_E8M0' },
   ];
   check(base);

@@ -180,7 +180,7 @@ export function integerScheme(
       group_size: 32,
       symmetric: true,
       scale_dtype: 'F32',
-      algorithm: 'rtn',
+      algorithm: 'mse',
     },
 
     check(args) {
