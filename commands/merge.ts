@@ -1,11 +1,12 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import { HalfbyteCommand } from '../src/command.js';
+import { commandLine } from '../src/core/command-line.js';
 import type { MergeResult } from '../src/stages/merge.js';
 
 /** Parts of a package -> package. */
 export default class Merge extends HalfbyteCommand {
-  static override summary = 'Finish a package whose parts were written with convert --shard.';
+  static override summary = 'Finish a package whose parts were written with convert or quantize --shard.';
   static override description =
     'Checks that every part is there and unharmed, then writes graphs and manifest and gives the package its name. ' +
     'The result equals that of one undivided conversion byte for byte.';
@@ -24,15 +25,33 @@ export default class Merge extends HalfbyteCommand {
   static override flags = {
     workers: Flags.integer({ min: 0, description: 'worker threads that check the parts [default: one a core]' }),
     'max-memory': Flags.string({ description: 'ceiling of memory, as 200MiB or 1GB' }),
+    gate: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      description: "a demand of a quantized checkpoint, as 'sqnr_db>18'",
+    }),
+    report: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      description: 'file for the error report of a quantized checkpoint, .html or .json',
+    }),
     force: Flags.boolean({ description: 'replace the output directory if it exists' }),
   };
 
   async run(): Promise<MergeResult> {
     const { args, flags } = await this.parse(Merge);
-    const { merge } = await import('../src/stages/merge.js');
-    const settings = { force: flags.force, workers: flags.workers, maxMemory: flags['max-memory'] };
+    const { describeMerge, merge } = await import('../src/stages/merge.js');
+    const settings = {
+      force: flags.force,
+      workers: flags.workers,
+      maxMemory: flags['max-memory'],
+      gates: flags.gate,
+      reports: flags.report,
+      reproduce: commandLine(['halfbyte', 'merge', ...this.argv], { report: 'value', json: 'flag', quiet: 'flag' }),
+    };
     const result = await merge(args.directory, settings, this.progress('Merging'), this.signal);
-    this.log(`${result.package}: ${(result.packageBytes / 1e6).toFixed(1)} MB, ${result.seconds.toFixed(1)} s`);
+    if (result.report?.verdict === 'fail') this.exitCode = 1;
+    this.log(describeMerge(result));
     return result;
   }
 }

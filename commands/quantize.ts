@@ -1,11 +1,15 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import { HalfbyteCommand } from '../src/command.js';
+import { commandLine } from '../src/core/command-line.js';
 import type { QuantizationAlgorithm, QuantizationStrategy } from '../src/core/types.js';
 import type { QuantizeResult } from '../src/stages/quantize.js';
 
 const option = <T extends string>(options: readonly T[], description: string, helpGroup?: string) =>
   Flags.custom<T>({ options: [...options], description, helpGroup })();
+
+/** Flags that change how a report is shown, not what it says. */
+const HIDDEN = { report: 'value', json: 'flag', quiet: 'flag' } as const;
 
 /** Checkpoint -> checkpoint in another layout. */
 export default class Quantize extends HalfbyteCommand {
@@ -28,6 +32,12 @@ export default class Quantize extends HalfbyteCommand {
       command:
         '<%= config.bin %> quantize ./model -o ./model-w4 --layout compressed_tensors --weights int4 --group-size 128 ' +
         "--override 'model.layers.*.mlp.down_proj.weight=int8'",
+    },
+    {
+      description: 'refuse what loses too much, with a page that shows where',
+      command:
+        "<%= config.bin %> quantize ./model -o ./model-w4 --layout gptq --gate 'sqnr_db>18' --gate 'total.sqnr_db>20' " +
+        '--report errors.html',
     },
     {
       description: 'show what would become of each tensor',
@@ -79,6 +89,24 @@ export default class Quantize extends HalfbyteCommand {
       'mixed: int8 for v_proj, down_proj and the first and last eighth of the layers',
       'TENSORS',
     ),
+    gate: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      description: "a demand of every quantized tensor, as 'sqnr_db>18', or of all, as 'total.sqnr_db>20'",
+      helpGroup: 'ERRORS',
+    }),
+    report: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      description: 'file for the error report, .html or .json',
+      helpGroup: 'ERRORS',
+    }),
+    errors: Flags.boolean({
+      description: 'measure what rounding takes from each tensor [default: yes]',
+      allowNo: true,
+      default: true,
+      helpGroup: 'ERRORS',
+    }),
     'max-shard-size': Flags.string({ description: 'bytes of tensors in a file [default: 5GB]', helpGroup: 'WORK' }),
     workers: Flags.integer({
       min: 0,
@@ -122,11 +150,16 @@ export default class Quantize extends HalfbyteCommand {
         maxMemory: flags['max-memory'],
         shard: flags.shard,
         sha256: flags.sha256,
+        errors: flags.errors,
+        gates: flags.gate,
+        reports: flags.report,
+        reproduce: commandLine(['halfbyte', 'quantize', ...this.argv], HIDDEN),
       },
       this.progress('Quantizing'),
       this.signal,
       (text) => this.note(text),
     );
+    if (result.report?.verdict === 'fail') this.exitCode = 1;
     this.log(describeQuantize(result));
     return result;
   }

@@ -613,6 +613,8 @@ export interface Job {
   layout?: string;
   /** The source's codes and scales stand on the scheme's grid already and are kept; it is of kind `packed`. */
   keepCodes?: boolean;
+  /** What rounding takes from the weights is measured on the way. */
+  measured?: boolean;
   /** Part name to where it goes: `file` is a name inside the package. */
   outputs: Record<string, FileRange>;
 }
@@ -711,6 +713,21 @@ export type ProgressListener = (progress: {
 
 // ---------------------------------------------------------------- kernels
 
+/** Rows at an address with the parts that they became; `state` is the address of sums as in core/error-sums.ts. */
+export interface ErrorCall {
+  dtype: Dtype;
+  from: number;
+  rows: number;
+  cols: number;
+  args: QuantizationArgs;
+  /** Addresses of the scheme's parts. */
+  parts: Record<string, number>;
+  /** Number of the first row in its tensor; multiples of `stride` go into the histogram. */
+  firstRow: number;
+  stride: number;
+  state: number;
+}
+
 /**
  * The wasm kernels over one linear memory: a worker reads into it, computes in it and writes from it. Addresses are
  * byte offsets into the memory, multiples of 16. Every kernel equals its plain TypeScript twin bit for bit.
@@ -735,6 +752,10 @@ export interface Kernels {
     args: QuantizationArgs,
     out: Record<string, number>,
   ): void;
+  /** Whether `measure` has a kernel for these; otherwise dequantize and use the twin. */
+  measures(call: Pick<ErrorCall, 'dtype' | 'cols' | 'args'>): boolean;
+  /** Adds what quantizing took from whole rows to the sums at `state`. */
+  measure(call: ErrorCall): void;
   /**
    * Rows [from, from + rows) of a rotary table into float32 at `out`; `count` float32 frequencies lie at `frequencies`.
    * For angles below 2^20.

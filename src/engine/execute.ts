@@ -1,7 +1,9 @@
+import type { ErrorSums } from '../core/error-sums.js';
 import { EnvironmentError, InterruptedError, InvalidInputError } from '../core/errors.js';
 import type { Json, ProgressListener, WritePlan } from '../core/types.js';
 import { DIGEST_ALGORITHM } from './digest.js';
 import { identityOf } from './identity.js';
+import { JobErrors } from './job-errors.js';
 import { partRanges, partsOf } from './job-parts.js';
 import { BEST_BUFFER, planMemory } from './memory.js';
 import { memoryNeeds } from './memory-needs.js';
@@ -46,6 +48,8 @@ export interface ExecutionResult {
     /** For each data file its written ranges by offset. They follow from the plan alone. */
     files: Record<string, ChunkDigest[]>;
   };
+  /** What rounding took from the weights of each measured job, by its number; of a shard, of its own part alone. */
+  errors: ReadonlyMap<number, ErrorSums>;
   /** False for a shard: the package is finished by `merge`. */
   complete: boolean;
   /** Bytes of input behind all the work, and behind the part that was found done. */
@@ -79,13 +83,14 @@ export async function execute(plan: WritePlan, output: Output, options: ExecuteO
   }
   for (const { name, nbytes } of plan.files) allocate(output.file(name), nbytes, output.fs);
   const tasks = own.map((number) => ({ number, unit: units[number], expected: finished.get(number) }));
-  const { digests, keptBytes } = await run(plan, tasks, output, memory, options).catch((error) => {
+  const { digests, errors, keptBytes } = await run(plan, tasks, output, memory, options).catch((error) => {
     // The input itself is broken: once it is mended it is another input, and nothing done so far is of use to it.
     if (error instanceof InvalidInputError && !shard) output.discard();
     throw error;
   });
   return {
     digests: { algorithm: DIGEST_ALGORITHM, files: await byFile(plan, units, digests) },
+    errors: errors.byJob(units),
     complete: !shard,
     inputBytes: tasks.reduce((sum, { unit }) => sum + unit.inputBytes, 0),
     keptBytes,
@@ -114,9 +119,10 @@ export async function collect(
   }
   const tasks = units.map((unit, number) => ({ number, unit, expected: finished.get(number), verifyOnly: true }));
   const memory = await dealMemory(plan, options, Number.POSITIVE_INFINITY);
-  const { digests, keptBytes } = await run(plan, tasks, output, memory, options);
+  const { digests, errors, keptBytes } = await run(plan, tasks, output, memory, options);
   return {
     digests: { algorithm: DIGEST_ALGORITHM, files: await byFile(plan, units, digests) },
+    errors: errors.byJob(units),
     complete: true,
     inputBytes: keptBytes,
     keptBytes,
@@ -135,9 +141,10 @@ async function run(
   output: Output,
   memory: { workers: number; bufferBytes: number },
   { signal, threads, onProgress }: ExecuteOptions,
-): Promise<{ digests: Map<number, string[]>; keptBytes: number }> {
+): Promise<{ digests: Map<number, string[]>; errors: JobErrors; keptBytes: number }> {
   const totalBytes = tasks.reduce((sum, { unit }) => sum + unit.inputBytes, 0);
   const digests = new Map<number, string[]>();
+  const errors = new JobErrors();
   let doneBytes = 0;
   let keptBytes = 0;
   await runTasks({
@@ -148,10 +155,11 @@ async function run(
     threads,
     signal,
     fs: output.fs,
-    onDone({ task, digests: found, kept }) {
+    onDone({ task, kept, ...done }) {
       const { number, unit } = tasks[task];
-      digests.set(number, found);
-      if (!kept) output.record(number, found);
+      digests.set(number, done.digests);
+      if (done.errors !== undefined) errors.add(number, unit, done.errors);
+      if (!kept) output.record(number, done);
       doneBytes += unit.inputBytes;
       if (kept) keptBytes += unit.inputBytes;
       onProgress?.({ stage: 'write', doneBytes, totalBytes, label: plan.jobs[unit.job].name });
@@ -169,7 +177,7 @@ async function run(
       'a worker thread ended before its work was done.',
       'run the same command again: finished work is kept.',
     );
-  return { digests, keptBytes };
+  return { digests, errors, keptBytes };
 }
 
 async function byFile(

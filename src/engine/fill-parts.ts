@@ -18,6 +18,8 @@ import type { JobParts } from './job-parts.js';
 
 /** A job opened for work: how the parts of its scheme come about. */
 export interface PartFiller {
+  /** What rows are in kernel memory before they are quantized; undefined where codes are only copied. */
+  dtype?: Dtype;
   /** Bytes that a row takes in kernel memory before it is quantized. */
   rowBytes: number;
   /**
@@ -57,6 +59,7 @@ export async function openFiller(
   const { dtype, rowBytes, read } = await openReader(source, args, kernels, inputs, frequencies);
   const byKernel = kernels.supports(dtype, args);
   return {
+    dtype,
     rowBytes,
     fill(from, count, input, out) {
       read(from, count, kernels.bytes(input, count * rowBytes));

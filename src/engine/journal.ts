@@ -1,8 +1,13 @@
 import type { FileSystem } from '../sources/file-system.js';
 import { unwritable } from './output-files.js';
 
-/** Finished units with the digests of their parts. */
-export type FinishedUnits = Map<number, string[]>;
+/** What is known of a unit that is done: the digests of its parts and, where it is measured, its error sums. */
+export interface FinishedUnit {
+  digests: string[];
+  errors?: string;
+}
+
+export type FinishedUnits = Map<number, FinishedUnit>;
 
 /**
  * The file that makes a conversion survive: a first line with the identity of the work, then a line for each finished
@@ -33,9 +38,9 @@ export class Journal {
     return new Journal(path, fs, identity);
   }
 
-  record(unit: number, digests: string[]): void {
+  record(unit: number, { digests, errors }: FinishedUnit): void {
     try {
-      this.#append({ unit, digests });
+      this.#append({ unit, digests, errors });
     } catch (error) {
       throw unwritable(this.path, error);
     }
@@ -61,9 +66,10 @@ export function readJournal(path: string, fs: FileSystem): { identity: string; f
   if (head?.halfbyte_journal !== 1 || typeof head.identity !== 'string') return undefined;
   const finished: FinishedUnits = new Map();
   for (const line of lines) {
-    const { unit, digests } = parse(line) ?? {};
+    const { unit, digests, errors } = parse(line) ?? {};
     // A line that is not whole stands for no finished work.
-    if (Number.isSafeInteger(unit) && Array.isArray(digests)) finished.set(unit as number, digests as string[]);
+    if (!Number.isSafeInteger(unit) || !Array.isArray(digests)) continue;
+    finished.set(unit as number, { digests, ...(typeof errors === 'string' ? { errors } : {}) });
   }
   return { identity: head.identity, finished };
 }

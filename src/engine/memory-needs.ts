@@ -1,7 +1,9 @@
 import type { Job } from '../core/types.js';
+import { measuresErrors } from '../kernels/error-kernels.js';
 import { InputFiles } from '../sources/input-files.js';
 import { openRows } from '../sources/read.js';
 import { storedDtype } from '../sources/stored-rows.js';
+import { meterScratch } from './error-meter.js';
 import { bufferBytesOf, partsOf } from './job-parts.js';
 import { jobQuantum, unitRows } from './units.js';
 
@@ -21,10 +23,14 @@ export async function memoryNeeds(jobs: readonly Job[], bufferBytes: number): Pr
     const parts = await partsOf(job);
     const quantum = Math.min(rows, await (parts.isContiguous ? jobQuantum(job, parts) : unitRows(job, parts)));
     needs.largestRow = Math.max(needs.largestRow, bufferBytesOf(parts, quantum, 4 * cols));
-    if (storedDtype(job.source) !== undefined) continue;
-    const reader = await openRows(job.source, files);
+    const stored = storedDtype(job.source);
     const count = Math.max(quantum, Math.min(rows, Math.floor(bufferBytes / Math.max(1, 4 * cols))));
-    needs.scratch = Math.max(needs.scratch, reader.scratchBytes(count));
+    const needsMeter = job.measured && !measuresErrors({ dtype: stored ?? 'F32', cols, args: job.scheme });
+    const meter = needsMeter ? meterScratch(count, cols) : 0;
+    needs.scratch = Math.max(needs.scratch, meter);
+    if (stored !== undefined) continue;
+    const reader = await openRows(job.source, files);
+    needs.scratch = Math.max(needs.scratch, meter + reader.scratchBytes(count));
   }
   return needs;
 }

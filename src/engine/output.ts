@@ -2,7 +2,7 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { EnvironmentError, InvalidInputError, UsageError } from '../core/errors.js';
 import type { Json, WritePlan } from '../core/types.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';
-import { type FinishedUnits, Journal, readJournal } from './journal.js';
+import { type FinishedUnit, type FinishedUnits, Journal, readJournal } from './journal.js';
 import { isLocked, takeLock } from './lock.js';
 import { OutputFiles, unwritable } from './output-files.js';
 import type { Shard } from './shard.js';
@@ -97,14 +97,14 @@ export class Output {
     this.#journal = Journal.open(own, identity, this.fs);
     const finished: FinishedUnits = new Map();
     for (const journal of isOther ? [] : journals) {
-      for (const [unit, digests] of journal.finished) finished.set(unit, digests);
+      for (const [unit, done] of journal.finished) finished.set(unit, done);
     }
     return finished;
   }
 
   /** Notes a finished unit in this process's journal. */
-  record(unit: number, digests: string[]): void {
-    this.#journal?.record(unit, digests);
+  record(unit: number, done: FinishedUnit): void {
+    this.#journal?.record(unit, done);
   }
 
   /** The plan that the first shard left here, undefined before that. */

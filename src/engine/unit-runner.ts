@@ -1,10 +1,14 @@
+import { ERROR_STATE_BYTES } from '../core/error-sums.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { Job, Kernels, Packed, PartSize } from '../core/types.js';
 import type { FileSystem } from '../sources/file-system.js';
 import { InputFiles } from '../sources/input-files.js';
 import { DIGEST_STATE_BYTES, Digest } from './digest.js';
+import { type ErrorMeter, openMeter } from './error-meter.js';
 import { FREQUENCY_ROOM, openFiller, type PartFiller } from './fill-parts.js';
+import { packErrors } from './job-errors.js';
 import { aligned, bufferBytesOf, type JobParts, partRanges, partsOf } from './job-parts.js';
+import type { FinishedUnit } from './journal.js';
 import { OutputFiles } from './output-files.js';
 import { jobQuantum, type Unit } from './units.js';
 import type { Task } from './worker-protocol.js';
@@ -15,11 +19,13 @@ interface PreparedJob {
   parts: JobParts;
   quantum: number;
   filler: PartFiller;
+  /** Set where what rounding takes is measured. */
+  meter?: ErrorMeter;
 }
 
-/** Room in kernel memory for the digests of a unit's parts (no job has more than eight) and a table's frequencies. */
+/** Room in kernel memory for the digests of a unit's parts (no job has more than eight), a table's frequencies, errors. */
 const DIGEST_ROOM = 8 * DIGEST_STATE_BYTES;
-const ROOM = DIGEST_ROOM + FREQUENCY_ROOM;
+const ROOM = DIGEST_ROOM + FREQUENCY_ROOM + ERROR_STATE_BYTES;
 
 /**
  * Executes units in one thread: reads rows into wasm memory, quantizes them there, takes the digest of each part and
@@ -43,8 +49,9 @@ export class UnitRunner {
   }
 
   /** Does a task: keeps bytes that are right already, writes the others. */
-  async runTask({ unit, expected, verifyOnly }: Task): Promise<{ digests: string[]; kept: boolean }> {
-    if (expected && (await this.holds(unit, expected))) return { digests: expected, kept: true };
+  async runTask({ unit, expected, verifyOnly }: Task): Promise<FinishedUnit & { kept: boolean }> {
+    const isMeasured = !this.jobs[unit.job].measured || expected?.errors !== undefined;
+    if (expected && isMeasured && (await this.holds(unit, expected.digests))) return { ...expected, kept: true };
     if (verifyOnly) {
       const rows = `rows ${unit.from} to ${unit.from + unit.count} of weight "${this.jobs[unit.job].name}"`;
       throw new InvalidInputError(
@@ -52,18 +59,23 @@ export class UnitRunner {
         'run that convert --shard i/n again (it repairs what is damaged), then merge.',
       );
     }
-    return { digests: await this.run(unit), kept: false };
+    return { ...(await this.run(unit)), kept: false };
   }
 
-  /** Writes a unit's parts; returns their digests in the order of `job.outputs`. */
-  async run(unit: Unit): Promise<string[]> {
+  /** Writes a unit's parts; returns their digests in the order of `job.outputs`, and its error sums if it is measured. */
+  async run(unit: Unit): Promise<FinishedUnit> {
     const prepared = await this.#prepare(unit.job);
     const digests = Object.keys(prepared.job.outputs).map((_, part) => this.#startDigest(part));
+    const errors = () => this.kernels.bytes(this.#errors, ERROR_STATE_BYTES);
+    errors().fill(0);
     const step = this.#rowsAtOnce(prepared, unit.count);
     for (let done = 0; done < unit.count; done += step) {
       this.#runRows(prepared, unit.from + done, Math.min(step, unit.count - done), digests);
     }
-    return digests.map((digest) => digest.finish());
+    return {
+      digests: digests.map((digest) => digest.finish()),
+      ...(prepared.meter ? { errors: packErrors(errors()) } : {}),
+    };
   }
 
   /** Whether the package holds a unit's bytes already: the digests of what is on disk are the expected ones. */
@@ -97,6 +109,11 @@ export class UnitRunner {
     return this.kernels.heapBase + ROOM;
   }
 
+  /** Where the error sums of the unit at hand lie. */
+  get #errors(): number {
+    return this.kernels.heapBase + DIGEST_ROOM + FREQUENCY_ROOM;
+  }
+
   #startDigest(part: number): Digest {
     return new Digest(this.kernels, this.kernels.heapBase + part * DIGEST_STATE_BYTES);
   }
@@ -106,7 +123,9 @@ export class UnitRunner {
     const job = this.jobs[index];
     const parts = await partsOf(job);
     const filler = await openFiller(job, parts, this.kernels, this.#inputs, this.kernels.heapBase + DIGEST_ROOM);
-    const prepared = { job, parts, quantum: await jobQuantum(job, parts), filler };
+    const meter =
+      job.measured && filler.dtype ? openMeter(job, parts.scheme, filler.dtype, this.kernels, this.#errors) : undefined;
+    const prepared = { job, parts, quantum: await jobQuantum(job, parts), filler, meter };
     this.#current = { index, prepared };
     return prepared;
   }
@@ -130,7 +149,7 @@ export class UnitRunner {
     return fits * quantum;
   }
 
-  #runRows({ job, parts, filler }: PreparedJob, from: number, count: number, digests: Digest[]): void {
+  #runRows({ job, parts, filler, meter }: PreparedJob, from: number, count: number, digests: Digest[]): void {
     const { kernels } = this;
     const input = this.#buffer;
     let next = input + aligned(count * filler.rowBytes);
@@ -147,6 +166,7 @@ export class UnitRunner {
     const written = place(sizes);
     const quantized = unpackedSizes ? place(unpackedSizes) : written;
     filler.fill(from, count, input, quantized);
+    meter?.add(from, count, input, quantized);
     if (unpackedSizes && parts.pack) {
       const views = (each: Record<string, PartSize>, addresses: Record<string, number>): Packed =>
         Object.fromEntries(Object.keys(each).map((part) => [part, kernels.bytes(addresses[part], each[part].nbytes)]));

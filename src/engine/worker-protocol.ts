@@ -7,14 +7,15 @@ import {
   VerificationError,
 } from '../core/errors.js';
 import type { Job } from '../core/types.js';
+import type { FinishedUnit } from './journal.js';
 import type { Unit } from './units.js';
 
-/** A unit to do, with the digests of its bytes where a journal says that they are on the disk already. */
+/** A unit to do, with what a journal says of its bytes where they are on the disk already. */
 export interface Task {
   /** Its number among all units of the plan. */
   number: number;
   unit: Unit;
-  expected?: string[];
+  expected?: FinishedUnit;
   /** Bytes that do not agree are an error, not a reason to write them. */
   verifyOnly?: boolean;
 }
@@ -32,9 +33,8 @@ export const NEXT_TASK = 0;
 export const STOP = 1;
 
 /** A finished task; `kept` where the bytes on the disk were right already. */
-export interface TaskDone {
+export interface TaskDone extends FinishedUnit {
   task: number;
-  digests: string[];
   kept: boolean;
 }
 

@@ -1,3 +1,4 @@
+import type { ErrorFigures } from '../core/error-figures.js';
 import type {
   FileRange,
   JsonObject,
@@ -79,7 +80,8 @@ export function manifestTensors(plan: Pick<Plan, 'graphs'>): Manifest['tensors']
 export interface CheckpointManifest
   extends Pick<Manifest, 'format_version' | 'tool' | 'checkpoint' | 'totals' | 'digest_algorithm' | 'files'> {
   options: QuantizePlan['options'];
-  tensors: QuantizePlan['tensors'];
+  /** `errors` is missing where they were not measured. */
+  tensors: (QuantizePlan['tensors'][number] & { errors?: ErrorFigures })[];
 }
 
 /** The manifest of a finished package or checkpoint. `files` are its files with their digests. */
@@ -89,6 +91,8 @@ export function manifest(
   digestAlgorithm: string,
   files: Manifest['files'],
   inputSha256?: ReadonlyMap<string, string>,
+  /** What rounding took from tensors of a checkpoint, by name. */
+  errors?: ReadonlyMap<string, ErrorFigures>,
 ): Manifest | CheckpointManifest {
   const head = { format_version: 1 as const, tool: { name: 'halfbyte' as const, version } };
   const checkpoint = {
@@ -107,7 +111,11 @@ export function manifest(
   };
   const { totals } = plan;
   if (!('graphs' in plan)) {
-    return { ...head, options: plan.options, checkpoint, totals, tensors: plan.tensors, ...tail };
+    const tensors = plan.tensors.map((tensor) => {
+      const figures = errors?.get(tensor.name);
+      return figures ? { ...tensor, errors: figures } : tensor;
+    });
+    return { ...head, options: plan.options, checkpoint, totals, tensors, ...tail };
   }
   const graphs = plan.graphs.map(({ file, graph }) => ({
     file,

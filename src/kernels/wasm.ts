@@ -53,6 +53,24 @@ export interface KernelExports {
     codes: number,
     scales: number,
   ): number;
+  errorSettings(scaleKind: number, halfStep: number, flip: number): void;
+  measureRows(
+    format: number,
+    dtype: number,
+    from: number,
+    rows: number,
+    cols: number,
+    groupRows: number,
+    groupCols: number,
+    codes: number,
+    rowBytes: number,
+    scales: number,
+    zeroPoints: number,
+    zeroStride: number,
+    firstRow: number,
+    stride: number,
+    state: number,
+  ): void;
   startDigest(state: number): void;
   updateDigest(state: number, from: number, nbytes: number): void;
   finishDigest(state: number): bigint;

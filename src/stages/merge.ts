@@ -1,8 +1,13 @@
-import { InvalidInputError } from '../core/errors.js';
+import { InvalidInputError, UsageError } from '../core/errors.js';
+import type { QuantizeReport } from '../core/quantize-report.js';
 import type { Plan, ProgressListener, QuantizePlan } from '../core/types.js';
 import { collect } from '../engine/execute.js';
 import { parseSize } from '../engine/memory.js';
 import { openOutput } from '../engine/output.js';
+import { quantizeReportFiles } from '../report/quantize-files.js';
+import { quantizeText } from '../report/quantize-text.js';
+import { parseQuantizeGate } from './quantize-gates.js';
+import { quantizeReport } from './quantize-report.js';
 import { finish } from './write.js';
 
 export interface MergeSettings {
@@ -10,12 +15,20 @@ export interface MergeSettings {
   workers?: number;
   /** As `200MiB`. */
   maxMemory?: string;
+  /** Demands of a quantized checkpoint, as `sqnr_db>18`, and files for its error report. */
+  gates?: string[];
+  reports?: string[];
+  /** The command line, for the report. */
+  reproduce?: string;
 }
 
 export interface MergeResult {
-  package: string;
+  /** null where a gate refused it. */
+  package: string | null;
   packageBytes: number;
   seconds: number;
+  /** What rounding took, for a quantized checkpoint whose parts were measured. */
+  report: QuantizeReport | null;
 }
 
 /**
@@ -30,6 +43,8 @@ export async function merge(
   signal: AbortSignal,
 ): Promise<MergeResult> {
   const started = performance.now();
+  const gates = (settings.gates ?? []).map(parseQuantizeGate);
+  const reports = quantizeReportFiles(settings.reports ?? []);
   const maxMemory = settings.maxMemory === undefined ? undefined : parseSize(settings.maxMemory);
   const output = openOutput(directory, { force: settings.force ?? false, inputs: [], merge: true });
   try {
@@ -43,10 +58,31 @@ export async function merge(
     const { plan, identity, settings: finishing } = stored;
     const { sha256 } = finishing as { sha256: boolean };
     const result = await collect(plan, identity, output, { workers: settings.workers, maxMemory, signal, onProgress });
+    const isMeasured = 'tensors' in plan && plan.jobs.some((job) => job.measured);
+    const report = isMeasured
+      ? quantizeReport(plan as QuantizePlan, result.errors, gates, settings.reproduce ?? '')
+      : null;
+    if (!report && gates.length + (settings.reports?.length ?? 0) > 0) {
+      throw new UsageError(
+        `${directory}: its parts have no measured errors for --gate and --report.`,
+        'they are for checkpoints of "quantize", without --no-errors.',
+      );
+    }
+    const seconds = () => (performance.now() - started) / 1000;
+    if (report) reports.write(report);
+    if (report?.verdict === 'fail') return { package: null, packageBytes: 0, seconds: seconds(), report };
     const packageBytes = await finish(plan as Plan | QuantizePlan, result, output, sha256);
     output.commit();
-    return { package: directory, packageBytes, seconds: (performance.now() - started) / 1000 };
+    return { package: directory, packageBytes, seconds: seconds(), report };
   } finally {
     output.release();
   }
+}
+
+/** A result as text for a terminal. */
+export function describeMerge({ package: written, packageBytes, seconds, report }: MergeResult): string {
+  const lines = report ? [quantizeText(report)] : [];
+  if (written === null) lines.push('the checkpoint was not given its name, since a gate does not hold; its parts stay');
+  else lines.push(`${written}: ${(packageBytes / 1e6).toFixed(1)} MB, ${seconds.toFixed(1)} s`);
+  return lines.join('\n');
 }

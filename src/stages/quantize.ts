@@ -1,18 +1,32 @@
+import { UsageError } from '../core/errors.js';
+import type { QuantizeReport } from '../core/quantize-report.js';
 import { schemeText } from '../core/scheme-text.js';
 import type { PlannedTensor, PlanTotals, ProgressListener } from '../core/types.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
+import { quantizeReportFiles } from '../report/quantize-files.js';
+import { quantizeText } from '../report/quantize-text.js';
+import { parseQuantizeGate } from './quantize-gates.js';
 import { dressingOf, type QuantizeRequest, quantizeOptions } from './quantize-options.js';
 import { planQuantize } from './quantize-plan.js';
+import { type MeasuredErrors, measured, quantizeReport } from './quantize-report.js';
 import { withSharedScales } from './shared-scales.js';
 import { type WriteSettings, writePackage } from './write.js';
 
 export interface QuantizeSettings extends WriteSettings {
   output: string;
   dryRun: boolean;
+  /** Whether what rounding takes is measured; default true. */
+  errors?: boolean;
+  /** Demands of every tensor or of the total, as `sqnr_db>18`. */
+  gates?: string[];
+  /** Files for the report, .html or .json. */
+  reports?: string[];
+  /** The command line, for the report. */
+  reproduce?: string;
 }
 
 export interface QuantizeResult {
-  /** The written checkpoint's directory; null for a dry run and for a shard of the work. */
+  /** The written checkpoint's directory; null for a dry run, for a shard of the work and where a gate refused it. */
   checkpoint: string | null;
   shard: string | null;
   layout: string;
@@ -22,6 +36,8 @@ export interface QuantizeResult {
   /** Bytes of all written files; null for a dry run. */
   checkpointBytes: number | null;
   seconds: number | null;
+  /** What rounding took; null for a dry run, for a shard of the work and where it was not measured. */
+  report: QuantizeReport | null;
 }
 
 /** Checkpoint directory -> checkpoint directory in another layout: open, plan and, unless it is a dry run, write. */
@@ -33,6 +49,7 @@ export async function quantize(
   signal: AbortSignal,
   onNote: (text: string) => void = () => {},
 ): Promise<QuantizeResult> {
+  const { gates, reports } = reporting(settings);
   const checkpoint = openCheckpoint(checkpointDir);
   const dressing = await dressingOf(request);
   const options = await quantizeOptions(request, dressing);
@@ -54,23 +71,47 @@ export async function quantize(
     totals: plan.totals,
     shard: settings.shard ?? null,
   };
-  if (settings.dryRun) return { ...result, shard: null, checkpoint: null, checkpointBytes: null, seconds: null };
+  if (settings.dryRun) {
+    return { ...result, shard: null, checkpoint: null, checkpointBytes: null, seconds: null, report: null };
+  }
   const started = performance.now();
+  const isMeasured = settings.errors ?? true;
   const jobs = await withSharedScales(plan.jobs, dressing, onProgress, signal);
-  const { complete, packageBytes } = await writePackage(
-    { ...plan, jobs },
+  const complete = isMeasured ? measured({ ...plan, jobs }) : { ...plan, jobs };
+  const reportOf = (errors: MeasuredErrors) => quantizeReport(complete, errors, gates, settings.reproduce ?? '');
+  const written = await writePackage(
+    complete,
     settings.output,
-    settings,
+    { ...settings, accepts: (errors) => !isMeasured || reportOf(errors).verdict === 'pass' },
     onProgress,
     signal,
     onNote,
   );
+  const report = isMeasured && settings.shard === undefined ? reportOf(written.errors) : null;
+  if (report) reports.write(report);
   return {
     ...result,
-    checkpoint: complete ? settings.output : null,
-    checkpointBytes: packageBytes,
+    checkpoint: written.complete ? settings.output : null,
+    checkpointBytes: written.packageBytes,
     seconds: (performance.now() - started) / 1000,
+    report,
   };
+}
+
+/** Reads and checks what is asked of the error report, before any work. */
+function reporting({ errors = true, gates = [], reports = [], shard, dryRun }: QuantizeSettings) {
+  const asked = gates.length > 0 ? '--gate' : reports.length > 0 ? '--report' : undefined;
+  if (asked && !errors) {
+    throw new UsageError(`${asked} needs the errors that --no-errors leaves out.`, `leave out one of the two.`);
+  }
+  if (asked && shard !== undefined) {
+    throw new UsageError(
+      `${asked} with --shard: a part of the work does not know the errors of the whole.`,
+      `halfbyte merge <dir> ${asked} ... when every part is written.`,
+    );
+  }
+  if (asked && dryRun) throw new UsageError(`${asked} with --dry-run: nothing is measured.`, 'leave out --dry-run.');
+  return { gates: gates.map(parseQuantizeGate), reports: quantizeReportFiles(reports) };
 }
 
 const listed = (names: string[]) =>
@@ -92,8 +133,14 @@ export function describeQuantize(result: QuantizeResult): string {
   if (result.shard !== null) {
     return `shard ${result.shard} is written; when every shard is, "halfbyte merge" makes the checkpoint`;
   }
+  const { report } = result;
+  if (report?.verdict === 'fail') {
+    const kept = 'not given its name, since a gate does not hold; the same command with another --gate ends at once';
+    return [quantizeText(report), `the checkpoint was ${kept}`].join('\n');
+  }
   if (result.checkpoint !== null) {
-    return [`${result.checkpoint}, ${result.seconds?.toFixed(1)} s`, ...summary].join('\n');
+    const lines = [`${result.checkpoint}, ${result.seconds?.toFixed(1)} s`, ...summary];
+    return [...(report ? [quantizeText(report)] : []), ...lines].join('\n');
   }
   const nameWidth = Math.max(...tensors.map(({ name }) => name.length));
   const lines = tensors.map(

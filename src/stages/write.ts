@@ -10,6 +10,7 @@ import type { Threads } from '../engine/threads.js';
 import { sha256OfFile, sizeOfFile } from '../formats/file-digest.js';
 import { MANIFEST, type Manifest, manifest } from '../formats/manifest.js';
 import { encodeModel } from '../formats/onnx.js';
+import { errorsByName, type MeasuredErrors } from './quantize-report.js';
 
 /** How a plan is executed; nothing here changes a byte of the package, but for the SHA-256 sums in its manifest. */
 export interface WriteSettings {
@@ -22,11 +23,14 @@ export interface WriteSettings {
   sha256?: boolean;
   /** Worker threads that were started while the plan was made. */
   threads?: Threads;
+  /** Looks at what rounding took before the package gets its name; false refuses it and keeps the finished work. */
+  accepts?(errors: MeasuredErrors): boolean;
 }
 
 export interface Written {
-  /** False where this was one of several shards: `merge` finishes the package. */
+  /** False where this was one of several shards, which `merge` finishes, and where the package was refused. */
   complete: boolean;
+  errors: MeasuredErrors;
   /** Bytes of all files of the package; of a shard's package, of its data files. */
   packageBytes: number;
 }
@@ -49,13 +53,14 @@ export async function writePackage(
     const { workers, threads } = settings;
     const options = { workers, threads, maxMemory, shard, settings: { sha256 }, signal, onProgress, onNote };
     const result = await execute(plan, output, options);
-    if (!result.complete) {
+    const { errors } = result;
+    if (!result.complete || settings.accepts?.(errors) === false) {
       output.release();
-      return { complete: false, packageBytes: plan.files.reduce((sum, file) => sum + file.nbytes, 0) };
+      return { complete: false, errors, packageBytes: plan.files.reduce((sum, file) => sum + file.nbytes, 0) };
     }
     const packageBytes = await finish(plan, result, output, sha256);
     output.commit();
-    return { complete: true, packageBytes };
+    return { complete: true, errors, packageBytes };
   } catch (error) {
     output.release();
     throw error;
@@ -98,7 +103,14 @@ export async function finish(
   if (sha256) {
     for (const { name } of plan.checkpoint.files) sums.set(name, await sha256OfFile(join(plan.checkpoint.dir, name)));
   }
-  const described = manifest(plan, VERSION, result.digests.algorithm, files, sums);
+  const described = manifest(
+    plan,
+    VERSION,
+    result.digests.algorithm,
+    files,
+    sums,
+    errorsByName(plan.jobs, result.errors),
+  );
   const content = `${JSON.stringify(described, null, 1)}\n`;
   output.writeFile(MANIFEST, content);
   return files.reduce((sum, { size }) => sum + size, Buffer.byteLength(content));

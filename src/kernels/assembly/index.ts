@@ -1,3 +1,4 @@
+export { errorSettings, measureRows } from './errors';
 export { convertFloats } from './floats';
 export { fp8Blocks } from './fp8';
 export { integerSettings } from './integer_grids';

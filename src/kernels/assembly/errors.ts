@@ -1,0 +1,480 @@
+// What quantizing took from rows of weights: twin of engine/row-errors.ts, where the sums are defined. The state at
+// `state` is that of core/error-sums.ts.
+import { BF16, bytesOf, F16, F32, halfValues } from './lanes';
+import { nibble, scaleAt } from './stored_grids';
+
+const INT4: i32 = 0;
+const INT8: i32 = 1;
+const E4M3: i32 = 2;
+const E5M2: i32 = 3;
+const HALF: i32 = 4;
+const BRAIN: i32 = 5;
+
+/** The last, incomplete eight values of a row, their codes, and eight values and what stands for them. */
+const TAIL: usize = memory.data(32, 16);
+const TAIL_CODES: usize = memory.data(16, 16);
+const VALUES: usize = memory.data(32, 16);
+const DECODED: usize = memory.data(32, 16);
+
+/** Where sums of squares of float32 within a row are far from under- and overflow. */
+const LEAST_SIGNAL: f64 = 8.673617379884035e-19; // 2^-60
+const MOST_SIGNAL: f64 = 1.2676506002282294e30; // 2^100
+/** Errors below this share of half a step are no saturation: no need to look. */
+const NEARLY: f32 = 0.999;
+
+/** Settings of one call: type of scales, places in a grid's end, and what is put over integer codes. */
+let scaleKind: i32 = 0;
+let fraction: f32 = 0;
+let flip: i32 = 0;
+
+export function errorSettings(kindOfScales: i32, halfStep: f32, flipped: i32): void {
+  scaleKind = kindOfScales;
+  fraction = halfStep;
+  flip = flipped;
+}
+
+/** Scale and zero point of the group at hand, and the ends of its grid, half a step further out. */
+let scale: f32 = 1;
+let zeroPoint: f32 = 0;
+let below: f32 = 0;
+let above: f32 = 0;
+let halfStep: f32 = 0;
+
+// @ts-ignore: decorator
+@inline
+function setEnds(format: i32): void {
+  if (format >= HALF) return;
+  let a: f32;
+  let b: f32;
+  if (format == INT4 || format == INT8) {
+    a = (0 - zeroPoint) * scale;
+    b = ((format == INT4 ? <f32>15 : <f32>255) - zeroPoint) * scale;
+  } else {
+    b = (format == E4M3 ? <f32>448 : <f32>57344) * scale;
+    a = -b;
+  }
+  const low = min(a, b);
+  const high = max(a, b);
+  halfStep = (high - low) * fraction;
+  below = low - halfStep;
+  above = high + halfStep;
+}
+
+// @ts-ignore: decorator
+@inline
+function setGrid(format: i32, scales: usize, index: usize, zeroPoints: usize, zeroIndex: usize): void {
+  if (format >= HALF) return;
+  scale = scaleAt(scaleKind, scales, index);
+  if (format == INT4) zeroPoint = zeroPoints == 0 ? 8 : <f32>(nibble(zeroPoints, zeroIndex) ^ (flip & 8));
+  if (format == INT8) zeroPoint = zeroPoints == 0 ? 128 : <f32>(<i32>load<u8>(zeroPoints + zeroIndex) ^ flip);
+  setEnds(format);
+}
+
+/** Bytes of eight codes. */
+// @ts-ignore: decorator
+@inline
+function eightBytes(format: i32): usize {
+  return format == INT4 ? 4 : format >= HALF ? 16 : 8;
+}
+
+/** Eight codes as four lanes, a pair of neighbours each, the first one in the lower bits. */
+// @ts-ignore: decorator
+@inline
+function pairsAt(format: i32, at: usize): v128 {
+  if (format >= HALF) return v128.load(at);
+  const mask = i8x16.splat(<i8>flip);
+  if (format == INT4) {
+    return i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.xor(v128.load32_zero(at), mask)));
+  }
+  const codes = v128.load64_zero(at);
+  return i32x4.extend_low_i16x8_u(format == INT8 ? v128.xor(codes, mask) : codes);
+}
+
+// @ts-ignore: decorator
+@inline
+function firstCodes(format: i32, pairs: v128): v128 {
+  return v128.and(pairs, i32x4.splat(format == INT4 ? 15 : format >= HALF ? 0xffff : 0xff));
+}
+
+// @ts-ignore: decorator
+@inline
+function secondCodes(format: i32, pairs: v128): v128 {
+  return i32x4.shr_u(pairs, format == INT4 ? 4 : format >= HALF ? 16 : 8);
+}
+
+/** What four codes stand for on the grid at hand. */
+// @ts-ignore: decorator
+@inline
+function decoded(format: i32, codes: v128): v128 {
+  if (format == HALF) return halfValues(codes);
+  if (format == BRAIN) return i32x4.shl(codes, 16);
+  let value: v128;
+  if (format == E4M3) {
+    const magnitude = i32x4.shl(v128.and(codes, i32x4.splat(0x7f)), 20);
+    const sign = i32x4.shl(v128.and(codes, i32x4.splat(0x80)), 24);
+    value = v128.or(f32x4.mul(magnitude, i32x4.splat((120 + 127) << 23)), sign);
+  } else if (format == E5M2) {
+    value = halfValues(i32x4.shl(codes, 8));
+  } else {
+    value = f32x4.sub(f32x4.convert_i32x4_s(codes), f32x4.splat(zeroPoint));
+  }
+  return f32x4.mul(value, f32x4.splat(scale));
+}
+
+/** Eight stored values: those at even places, those at odd places. */
+// @ts-ignore: decorator
+@inline
+function firstValues(dtype: i32, at: usize): v128 {
+  if (dtype == F32) return v128.shuffle<f32>(v128.load(at), v128.load(at, 16), 0, 2, 4, 6);
+  if (dtype == BF16) return i32x4.shl(v128.load(at), 16);
+  return halfValues(v128.and(v128.load(at), i32x4.splat(0xffff)));
+}
+
+// @ts-ignore: decorator
+@inline
+function secondValues(dtype: i32, at: usize): v128 {
+  if (dtype == F32) return v128.shuffle<f32>(v128.load(at), v128.load(at, 16), 1, 3, 5, 7);
+  if (dtype == BF16) return v128.and(v128.load(at), i32x4.splat(0xffff0000));
+  return halfValues(i32x4.shr_u(v128.load(at), 16));
+}
+
+/** All ones in the lanes of places below `count` of eight; `odd` for the lanes at odd places. */
+// @ts-ignore: decorator
+@inline
+function lanesBelow(count: usize, odd: i32): v128 {
+  return i32x4.lt_s(i32x4(0, 2, 4, 6), i32x4.splat(<i32>count - odd));
+}
+
+// @ts-ignore: decorator
+@inline
+function total(counts: v128): u32 {
+  return (
+    i32x4.extract_lane(counts, 0) +
+    i32x4.extract_lane(counts, 1) +
+    i32x4.extract_lane(counts, 2) +
+    i32x4.extract_lane(counts, 3)
+  );
+}
+
+// @ts-ignore: decorator
+@inline
+function countOutside(dtype: i32, at: usize, count: usize, from: f32, to: f32): u32 {
+  const low = f32x4.splat(from);
+  const high = f32x4.splat(to);
+  let counts = i32x4.splat(0);
+  const size = bytesOf(dtype);
+  for (let done: usize = 0; done < count; done += 8) {
+    let source = at + done * size;
+    if (count - done < 8) {
+      memory.copy(TAIL, source, (count - done) * size);
+      source = TAIL;
+    }
+    const first = firstValues(dtype, source);
+    const second = secondValues(dtype, source);
+    let a = v128.or(f32x4.lt(first, low), f32x4.gt(first, high));
+    let b = v128.or(f32x4.lt(second, low), f32x4.gt(second, high));
+    if (count - done < 8) {
+      a = v128.and(a, lanesBelow(count - done, 0));
+      b = v128.and(b, lanesBelow(count - done, 1));
+    }
+    counts = i32x4.sub(i32x4.sub(counts, a), b);
+  }
+  return total(counts);
+}
+
+function countBrains(at: usize, count: usize, from: f32, to: f32): u32 {
+  return countOutside(BF16, at, count, from, to);
+}
+
+function countHalves(at: usize, count: usize, from: f32, to: f32): u32 {
+  return countOutside(F16, at, count, from, to);
+}
+
+function countFloats(at: usize, count: usize, from: f32, to: f32): u32 {
+  return countOutside(F32, at, count, from, to);
+}
+
+/** How many of `count` values stand outside of [from, to]; `count` may end within eight. */
+// @ts-ignore: decorator
+@inline
+function countBeyond(dtype: i32, at: usize, count: usize, from: f32, to: f32): u32 {
+  if (dtype == BF16) return countBrains(at, count, from, to);
+  return dtype == F16 ? countHalves(at, count, from, to) : countFloats(at, count, from, to);
+}
+
+/** Writes eight values and what stands for them, in order, to VALUES and DECODED. */
+// @ts-ignore: decorator
+@inline
+function storeEight(format: i32, dtype: i32, source: usize, codes: usize): void {
+  const pairs = pairsAt(format, codes);
+  const a = firstValues(dtype, source);
+  const b = secondValues(dtype, source);
+  v128.store(VALUES, v128.shuffle<f32>(a, b, 0, 4, 1, 5));
+  v128.store(VALUES, v128.shuffle<f32>(a, b, 2, 6, 3, 7), 16);
+  const c = decoded(format, firstCodes(format, pairs));
+  const d = decoded(format, secondCodes(format, pairs));
+  v128.store(DECODED, v128.shuffle<f32>(c, d, 0, 4, 1, 5));
+  v128.store(DECODED, v128.shuffle<f32>(c, d, 2, 6, 3, 7), 16);
+}
+
+// @ts-ignore: decorator
+@inline
+function countBin(value: f32, inverse: f32, bins: usize): void {
+  const place = min<f32>(49, max<f32>(-49, floor<f32>(value * inverse + 0.5)));
+  const at = bins + ((<usize>(<i32>place + 49)) << 2);
+  store<u32>(at, load<u32>(at) + 1);
+}
+
+/**
+ * Goes over a row value by value: into sums by lanes in float64, for rows whose squares leave the range of float32, or,
+ * where `sums` is 0, into the bins of the histogram.
+ */
+function goOverRow(
+  format: i32,
+  dtype: i32,
+  from: usize,
+  cols: usize,
+  groupCols: usize,
+  codes: usize,
+  scales: usize,
+  index: usize,
+  zeroPoints: usize,
+  zeroIndex: usize,
+  inverse: f32,
+  state: usize,
+  sums: usize,
+): void {
+  const size = bytesOf(dtype);
+  for (let col: usize = 0; col < cols; col += 8) {
+    const block = col / groupCols;
+    setGrid(format, scales, index + block, zeroPoints, zeroIndex + block);
+    const count = min<usize>(8, cols - col);
+    let source = from + col * size;
+    let at = codes + (col >> 3) * eightBytes(format);
+    if (count < 8) {
+      memory.copy(TAIL, source, count * size);
+      memory.copy(TAIL_CODES, at, (count * eightBytes(format) + 7) >> 3);
+      source = TAIL;
+      at = TAIL_CODES;
+    }
+    storeEight(format, dtype, source, at);
+    for (let i: usize = 0; i < count; i++) {
+      const r = load<f32>(VALUES + (i << 2));
+      const a = load<f32>(DECODED + (i << 2));
+      if (sums == 0) {
+        countBin(r, inverse, state + 48);
+        countBin(a, inverse, state + 48 + 396);
+      } else {
+        const lane = sums + ((i >> 1) << 3);
+        const x = <f64>r;
+        const d = <f64>(r - a);
+        store<f64>(lane, load<f64>(lane) + x * x);
+        store<f64>(lane, load<f64>(lane, 32) + d * d, 32);
+        store<f64>(lane, load<f64>(lane, 64) + x * d, 64);
+      }
+    }
+  }
+}
+
+const LANES: usize = memory.data(96, 16);
+
+// @ts-ignore: decorator
+@inline
+function sumOfLanes(at: usize): f64 {
+  return load<f64>(at) + load<f64>(at, 8) + (load<f64>(at, 16) + load<f64>(at, 24));
+}
+
+// @ts-ignore: decorator
+@inline
+function addTo(at: usize, value: f64): void {
+  store<f64>(at, load<f64>(at) + value);
+}
+
+// @ts-ignore: decorator
+@inline
+function foldInto(at: usize, sums: v128): void {
+  v128.store(at, f64x2.add(v128.load(at), f64x2.promote_low_f32x4(sums)));
+  const upper = f64x2.promote_low_f32x4(v128.shuffle<f32>(sums, sums, 2, 3, 2, 3));
+  v128.store(at, f64x2.add(v128.load(at, 16), upper), 16);
+}
+
+/** One row: its codes, the number of its first scale and of its first zero point. */
+// @ts-ignore: decorator
+@inline
+function measureRow(
+  format: i32,
+  dtype: i32,
+  from: usize,
+  cols: usize,
+  groupCols: usize,
+  codes: usize,
+  scales: usize,
+  index: usize,
+  zeroPoints: usize,
+  zeroIndex: usize,
+  isSampled: bool,
+  state: usize,
+): void {
+  const size = bytesOf(dtype);
+  const zero = f32x4.splat(0);
+  memory.fill(LANES, 0, 96);
+  let signal = zero;
+  let noise = zero;
+  let cross = zero;
+  let rowGreatest = zero;
+  let zeroed = i32x4.splat(0);
+  let saturated: u32 = 0;
+  let block: usize = 0;
+  for (let group: usize = 0; group < cols; group += groupCols) {
+    setGrid(format, scales, index + block, zeroPoints, zeroIndex + block);
+    block++;
+    const groupEnd = min(group + groupCols, cols);
+    for (let piece = group; piece < groupEnd; ) {
+      const end = min((piece | 63) + 1, groupEnd);
+      let greatest = zero;
+      for (let col = piece; col < end; col += 8) {
+        let source = from + col * size;
+        let at = codes + (col >> 3) * eightBytes(format);
+        const count = end - col;
+        if (count < 8) {
+          memory.fill(TAIL, 0, 32);
+          memory.copy(TAIL, source, count * size);
+          memory.copy(TAIL_CODES, at, (count * eightBytes(format) + 7) >> 3);
+          source = TAIL;
+          at = TAIL_CODES;
+        }
+        const pairs = pairsAt(format, at);
+        const r = firstValues(dtype, source);
+        const s = secondValues(dtype, source);
+        let a = decoded(format, firstCodes(format, pairs));
+        let b = decoded(format, secondCodes(format, pairs));
+        if (count < 8) {
+          a = v128.and(a, lanesBelow(count, 0));
+          b = v128.and(b, lanesBelow(count, 1));
+        }
+        const d = f32x4.sub(r, a);
+        const e = f32x4.sub(s, b);
+        signal = f32x4.add(f32x4.add(signal, f32x4.mul(r, r)), f32x4.mul(s, s));
+        noise = f32x4.add(f32x4.add(noise, f32x4.mul(d, d)), f32x4.mul(e, e));
+        cross = f32x4.add(f32x4.add(cross, f32x4.mul(r, d)), f32x4.mul(s, e));
+        greatest = f32x4.pmax(f32x4.pmax(greatest, f32x4.abs(d)), f32x4.abs(e));
+        zeroed = i32x4.sub(zeroed, v128.andnot(f32x4.eq(a, zero), f32x4.eq(r, zero)));
+        zeroed = i32x4.sub(zeroed, v128.andnot(f32x4.eq(b, zero), f32x4.eq(s, zero)));
+      }
+      if (format < HALF && v128.any_true(f32x4.ge(greatest, f32x4.splat(halfStep * NEARLY)))) {
+        saturated += countBeyond(dtype, from + piece * size, end - piece, below, above);
+      }
+      rowGreatest = f32x4.pmax(rowGreatest, greatest);
+      if ((end & 63) == 0 || end == cols) {
+        foldInto(LANES, signal);
+        foldInto(LANES + 32, noise);
+        foldInto(LANES + 64, cross);
+        signal = zero;
+        noise = zero;
+        cross = zero;
+      }
+      piece = end;
+    }
+  }
+  const folded = sumOfLanes(LANES);
+  if (!(folded >= LEAST_SIGNAL && folded <= MOST_SIGNAL)) {
+    memory.fill(LANES, 0, 96);
+    goOverRow(format, dtype, from, cols, groupCols, codes, scales, index, zeroPoints, zeroIndex, 0, state, LANES);
+  }
+  const rowSignal = sumOfLanes(LANES);
+  addTo(state, rowSignal);
+  addTo(state + 8, sumOfLanes(LANES + 32));
+  addTo(state + 16, sumOfLanes(LANES + 64));
+  let greatest = load<f32>(state, 24);
+  v128.store(LANES, rowGreatest);
+  for (let at = LANES; at < LANES + 16; at += 4) if (greatest < load<f32>(at)) greatest = load<f32>(at);
+  store<f32>(state, greatest, 24);
+  store<u32>(state, load<u32>(state, 28) + saturated, 28);
+  store<u32>(state, load<u32>(state, 32) + total(zeroed), 32);
+  const rms = <f32>Math.sqrt(rowSignal / <f64>cols);
+  const limit: f32 = 6 * rms;
+  store<u32>(state, load<u32>(state, 36) + countBeyond(dtype, from, cols, -limit, limit), 36);
+  if (isSampled && rms > 0) {
+    const inverse: f32 = 8 / rms;
+    goOverRow(format, dtype, from, cols, groupCols, codes, scales, index, zeroPoints, zeroIndex, inverse, state, 0);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function measureAll(
+  format: i32,
+  dtype: i32,
+  from: usize,
+  rows: usize,
+  cols: usize,
+  groupRows: usize,
+  groupCols: usize,
+  codes: usize,
+  rowBytes: usize,
+  scales: usize,
+  zeroPoints: usize,
+  zeroStride: usize,
+  firstRow: usize,
+  stride: usize,
+  state: usize,
+): void {
+  const across = (cols + groupCols - 1) / groupCols;
+  for (let row: usize = 0; row < rows; row++) {
+    const source = from + row * cols * bytesOf(dtype);
+    const index = (row / groupRows) * across;
+    const sampled = (firstRow + row) % stride == 0;
+    const rowCodes = codes + row * rowBytes;
+    measureRow(format, dtype, source, cols, groupCols, rowCodes, scales, index, zeroPoints, row * zeroStride, sampled, state);
+  }
+}
+
+function measureInt4(dtype: i32, from: usize, rows: usize, cols: usize, groupRows: usize, groupCols: usize, codes: usize, rowBytes: usize, scales: usize, zeroPoints: usize, zeroStride: usize, firstRow: usize, stride: usize, state: usize): void {
+  if (dtype == BF16) measureAll(INT4, BF16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else if (dtype == F16) measureAll(INT4, F16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else measureAll(INT4, F32, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+}
+
+function measureInt8(dtype: i32, from: usize, rows: usize, cols: usize, groupRows: usize, groupCols: usize, codes: usize, rowBytes: usize, scales: usize, zeroPoints: usize, zeroStride: usize, firstRow: usize, stride: usize, state: usize): void {
+  if (dtype == BF16) measureAll(INT8, BF16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else if (dtype == F16) measureAll(INT8, F16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else measureAll(INT8, F32, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+}
+
+function measureE4m3(dtype: i32, from: usize, rows: usize, cols: usize, groupRows: usize, groupCols: usize, codes: usize, rowBytes: usize, scales: usize, zeroPoints: usize, zeroStride: usize, firstRow: usize, stride: usize, state: usize): void {
+  if (dtype == BF16) measureAll(E4M3, BF16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else if (dtype == F16) measureAll(E4M3, F16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else measureAll(E4M3, F32, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+}
+
+function measureE5m2(dtype: i32, from: usize, rows: usize, cols: usize, groupRows: usize, groupCols: usize, codes: usize, rowBytes: usize, scales: usize, zeroPoints: usize, zeroStride: usize, firstRow: usize, stride: usize, state: usize): void {
+  if (dtype == BF16) measureAll(E5M2, BF16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else if (dtype == F16) measureAll(E5M2, F16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else measureAll(E5M2, F32, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+}
+
+function measureHalf(dtype: i32, from: usize, rows: usize, cols: usize, groupRows: usize, groupCols: usize, codes: usize, rowBytes: usize, scales: usize, zeroPoints: usize, zeroStride: usize, firstRow: usize, stride: usize, state: usize): void {
+  if (dtype == BF16) measureAll(HALF, BF16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else if (dtype == F16) measureAll(HALF, F16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else measureAll(HALF, F32, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+}
+
+function measureBrain(dtype: i32, from: usize, rows: usize, cols: usize, groupRows: usize, groupCols: usize, codes: usize, rowBytes: usize, scales: usize, zeroPoints: usize, zeroStride: usize, firstRow: usize, stride: usize, state: usize): void {
+  if (dtype == BF16) measureAll(BRAIN, BF16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else if (dtype == F16) measureAll(BRAIN, F16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else measureAll(BRAIN, F32, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+}
+
+/**
+ * Adds the errors of rows to a state. `groupRows` and `groupCols` share a scale: columns in multiples of eight, or all;
+ * `rowBytes` are those of a row's codes, `zeroStride` counts a row's zero points. Rows count from `firstRow`; those that
+ * are multiples of `stride` go into the histogram.
+ */
+export function measureRows(format: i32, dtype: i32, from: usize, rows: usize, cols: usize, groupRows: usize, groupCols: usize, codes: usize, rowBytes: usize, scales: usize, zeroPoints: usize, zeroStride: usize, firstRow: usize, stride: usize, state: usize): void {
+  if (format == INT4) measureInt4(dtype, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else if (format == INT8) measureInt8(dtype, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else if (format == E4M3) measureE4m3(dtype, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else if (format == E5M2) measureE5m2(dtype, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else if (format == HALF) measureHalf(dtype, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+  else measureBrain(dtype, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
+}

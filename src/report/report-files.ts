@@ -1,0 +1,60 @@
+import { accessSync, constants, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, extname } from 'node:path';
+import { EnvironmentError, UsageError } from '../core/errors.js';
+
+/** Writers of a report by the ending of its file. */
+export type ReportWriters<R> = Record<string, (report: R) => string>;
+
+/**
+ * The files of `--report`, checked before the long work: a known ending (else UsageError) and a folder, made where it is
+ * missing, that can be written to (else EnvironmentError). `write` replaces what is there once the new file is whole.
+ */
+export function openReportFiles<R>(paths: readonly string[], writers: ReportWriters<R>): { write(report: R): void } {
+  for (const path of paths) {
+    if (!Object.hasOwn(writers, endingOf(path))) {
+      const endings = Object.keys(writers);
+      throw new UsageError(
+        `--report ${path}: the ending says what is written; there are ${endings.join(', ')}.`,
+        `--report ${path}${endings[0]}.`,
+      );
+    }
+    checkWritable(path);
+  }
+  return {
+    write(report) {
+      for (const path of paths) replace(path, writers[endingOf(path)](report));
+    },
+  };
+}
+
+const endingOf = (path: string) => extname(path).toLowerCase();
+
+function checkWritable(path: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    accessSync(dirname(path), constants.W_OK);
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+      throw new UsageError(`--report ${path}: is a directory.`, 'give the name of a file.');
+    }
+  } catch (error) {
+    throw error instanceof UsageError ? error : unwritable(path, error);
+  }
+}
+
+function replace(path: string, content: string): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    writeFileSync(temporary, content);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw unwritable(path, error);
+  }
+}
+
+function unwritable(path: string, error: unknown): EnvironmentError {
+  return new EnvironmentError(
+    `--report ${path}: cannot be written (${(error as NodeJS.ErrnoException).code}).`,
+    'check the folder and its permissions, or write the report elsewhere.',
+  );
+}
