@@ -115,12 +115,11 @@ function cellTitle(all: readonly TensorReport[]): string {
   return lines.join('\n');
 }
 
-/** Ends of the colours: the worst, and what all but a twentieth stay below; at least 3 dB, so that noise is no pattern. */
+/** Ends of the colours: the worst, and what all but a twentieth stay below; 3 dB apart at least, so that noise is pale. */
 function scaleOf(values: readonly number[]): [number, number] {
   const sorted = [...values].sort((a, b) => a - b);
-  const worst = sorted[0];
   const best = sorted[Math.min(sorted.length - 1, Math.floor(0.95 * sorted.length))];
-  return [worst, Math.max(best, worst + 3)];
+  return [Math.min(sorted[0], best - 3), best];
 }
 
 function histogramSection({ histograms, tensors }: QuantizeReport): Section | undefined {
@@ -136,7 +135,7 @@ beside a gap is what became 0, thin tails cut off are what saturated.`,
 }
 
 function histogramPanel({ tensor, stride, before, after }: WeightHistogram, figures?: TensorReport): Markup {
-  const rows = stride === 1 ? 'every row' : `every ${stride}th row`;
+  const rows = stride === 1 ? 'every row' : `one row in ${stride}`;
   return html`<figure class="panel"><h3 class="mono">${tensor}</h3>
 ${
   figures &&
@@ -184,7 +183,7 @@ function tensorSection(report: QuantizeReport): Section | undefined {
   const row = (tensor: TensorReport): Cell[] => [
     { content: tensor.name, tone: failed.has(tensor.name) ? 'mono text bad' : 'mono text' },
     { content: tensor.scheme, tone: 'text' },
-    tensor.shape.join(' x '),
+    tensor.shape.join('×'),
     ...figureCells(tensor),
   ];
   const head = ['tensor', 'scheme', 'shape', ...HEAD];

@@ -29,7 +29,7 @@ const ROW_HEIGHT = 22;
 const HEAD = 34;
 /** Width of a letter of the labels, a little too much for most fonts. */
 const LETTER = 6.4;
-const WIDTH = 1108;
+const WIDTH = 1188;
 
 /** Step 0 (worst) to 8 (best) of a value. */
 export function heatStep(value: number, worst: number, best: number): number {

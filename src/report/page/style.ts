@@ -22,7 +22,7 @@ export const STYLE = `
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 1160px; margin: 0 auto; padding: 32px 24px 64px; }
+main { max-width: 1240px; margin: 0 auto; padding: 32px 24px 64px; }
 h1 { font-size: 24px; line-height: 1.25; margin: 0 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 17px; margin: 40px 0 6px; }
 h3 { font-size: 14px; margin: 0 0 6px; overflow-wrap: anywhere; }
@@ -44,7 +44,7 @@ pre { background: var(--panel); border: 1px solid var(--line); border-radius: 6p
 .wide { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; background: var(--panel); }
 .wide > svg { display: block; }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: 4px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th, td { text-align: right; padding: 4px 9px; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 th { color: var(--dim); font-weight: 500; position: sticky; top: 0; background: var(--panel); }
 tr:last-child td { border-bottom: 0; }
