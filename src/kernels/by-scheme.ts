@@ -1,5 +1,11 @@
 import { float32ToBf16 } from '../core/dtype.js';
-import type { Dtype, QuantizationAlgorithm, QuantizationArgs, QuantizationStrategy } from '../core/types.js';
+import {
+  type Dtype,
+  NonFiniteWeight,
+  type QuantizationAlgorithm,
+  type QuantizationArgs,
+  type QuantizationStrategy,
+} from '../core/types.js';
 import type { KernelExports } from './wasm.js';
 
 /** Stored dtypes that kernels read, by their numbers in assembly/lanes.ts. */
@@ -75,12 +81,31 @@ function fp8Kernel(target: 0 | 1): SchemeKernel {
   };
 }
 
+/** `format` is the number in assembly/ggml_blocks.ts. */
+function blockKernel(format: number): SchemeKernel {
+  return {
+    supports: () => true,
+    run(wasm, { dtype, from, rows, cols, out }) {
+      const result = wasm.ggmlBlocks(format, dtype, from, rows, cols, out.codes);
+      if (result !== 2) return result !== 0;
+      const at = wasm.refusedIndex();
+      throw new NonFiniteWeight(Math.floor(at / cols), at % cols, wasm.refusedValue());
+    },
+    refuses: notFinite,
+  };
+}
+
 /** Kernels by scheme id. */
 export const SCHEME_KERNELS: Record<string, SchemeKernel> = {
   int4: integerKernel(4),
   int8: integerKernel(8),
   fp8_e4m3: fp8Kernel(0),
   fp8_e5m2: fp8Kernel(1),
+  q4_0: blockKernel(0),
+  q8_0: blockKernel(1),
+  q4_k: blockKernel(2),
+  q5_k: blockKernel(3),
+  q6_k: blockKernel(4),
   f32: floatKernel('F32', notFinite),
   f16: floatKernel('F16', (x) => !(Math.abs(x) < 65520)),
   bf16: floatKernel('BF16', (x) => (float32ToBf16(x) & 0x7f80) === 0x7f80),

@@ -71,6 +71,9 @@ export interface KernelExports {
     stride: number,
     state: number,
   ): void;
+  ggmlBlocks(format: number, dtype: number, from: number, rows: number, cols: number, out: number): number;
+  refusedIndex(): number;
+  refusedValue(): number;
   startDigest(state: number): void;
   updateDigest(state: number, from: number, nbytes: number): void;
   finishDigest(state: number): bigint;

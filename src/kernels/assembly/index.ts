@@ -1,6 +1,7 @@
 export { errorSettings, measureRows } from './errors';
 export { convertFloats } from './floats';
 export { fp8Blocks } from './fp8';
+export { ggmlBlocks, refusedIndex, refusedValue } from './ggml_blocks';
 export { integerSettings } from './integer_grids';
 export { integerGroups } from './integer_groups';
 export { integerRows } from './integer_rows';
