@@ -1,4 +1,4 @@
-import { FLOAT_DTYPES, f8e4m3ToFloat32, widen } from '../core/dtype.js';
+import { bitsOf, FLOAT_DTYPES, f8e4m3ToFloat32, widen } from '../core/dtype.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import { matrixKind } from '../core/matrix-kinds.js';
 import type {
@@ -10,6 +10,7 @@ import type {
   LogicalTensor,
   PackedSource,
   QuantizationArgs,
+  StoredValues,
   TensorRef,
 } from '../core/types.js';
 import { matrixOf } from './plain.js';
@@ -103,12 +104,15 @@ const dressing: Dressing = {
 export default {
   matches: (config) => quantizationConfig(config).quant_method === 'fp8',
 
-  undress(tensors, config) {
-    const block = blockSize(quantizationConfig(config));
+  undress(tensors, config, values) {
+    const settings = quantizationConfig(config);
+    const block = blockSize(settings);
+    const isPowers = settings.scale_fmt === 'ue8m0';
     const logical = new Map<string, LogicalTensor>();
     for (const ref of tensors.values()) {
       if (ref.name.endsWith(SCALE)) checkOwner(ref, tensors);
-      else if (ref.dtype === 'F8_E4M3') logical.set(ref.name, scaled(ref, tensors, block));
+      else if (ref.dtype === 'F8_E4M3')
+        logical.set(ref.name, scaled(ref, tensors, block, isPowers ? values : undefined));
       else if (FLOAT_DTYPES.includes(ref.dtype)) {
         const source = { kind: 'tensor' as const, ref, ...matrixOf(ref.shape) };
         logical.set(ref.name, { name: ref.name, shape: ref.shape, source });
@@ -157,12 +161,19 @@ export default {
     return {
       ...dressing.defaults,
       block_structure: parameters.weight_block_size as [number, number],
-      scale_dtype: dtype,
+      // engines look for powers of two where config.json says so: they must be told again
+      scale_dtype: parameters.powers ? 'F8_E8M0' : dtype,
     };
   },
 
   unpack({ parts }, _from, _count, bytes, { scale_dtype }, out) {
     out.codes.set(bytes.codes);
+    if (scale_dtype === 'F8_E8M0') {
+      const scales = new Float32Array(out.scales.length);
+      widen(parts.scales.dtype, bytes.scales, scales);
+      for (const [i, scale] of scales.entries()) out.scales[i] = bitsOf(scale) >>> 23;
+      return;
+    }
     if (scale_dtype === parts.scales.dtype) {
       out.scales.set(bytes.scales);
       return;
@@ -209,7 +220,13 @@ function checkOwner(scale: TensorRef, tensors: ReadonlyMap<string, TensorRef>): 
   );
 }
 
-function scaled(ref: TensorRef, tensors: ReadonlyMap<string, TensorRef>, block: number[]): LogicalTensor {
+/** `powers` reads the scales where they must be powers of two to be called so. */
+function scaled(
+  ref: TensorRef,
+  tensors: ReadonlyMap<string, TensorRef>,
+  block: number[],
+  powers: StoredValues | undefined,
+): LogicalTensor {
   const name = ref.name + SCALE;
   const scales = tensors.get(name);
   if (!scales) {
@@ -238,12 +255,24 @@ function scaled(ref: TensorRef, tensors: ReadonlyMap<string, TensorRef>, block: 
     kind: 'packed',
     layout: 'deepseek_fp8',
     parts: { codes: ref, scales },
-    parameters: { weight_block_size: [blockRows, blockCols] },
+    parameters: {
+      weight_block_size: [blockRows, blockCols],
+      ...(powers && arePowers(scales, powers) ? { powers: true } : {}),
+    },
     name: ref.name,
     rows,
     cols,
   };
   return { name: ref.name, shape: ref.shape, source };
+}
+
+/** Whether every scale is a power of two that E8M0 has: a float32 without sign and mantissa, no subnormal. */
+function arePowers(scales: TensorRef, values: StoredValues): boolean {
+  const found = new Float32Array(scales.shape.reduce((product, each) => product * each, 1));
+  widen(scales.dtype, values.read(scales), found);
+  return found.every(
+    (scale) => (bitsOf(scale) & 0x807fffff) === 0 && bitsOf(scale) >>> 23 !== 0 && Number.isFinite(scale),
+  );
 }
 
 function blocksOf(source: PackedSource): { blockRows: number; blockCols: number } {

@@ -114,7 +114,7 @@ export async function convert(
   const threads = settings.dryRun ? undefined : startThreadsAhead(inputBytes, settings.workers, settings.maxMemory);
   try {
     const ranges = await rangesFor(checkpoint, request, settings, onProgress, signal, onNote);
-    const planned = await plan(checkpoint, request, ranges);
+    const planned = await plan(checkpoint, request, ranges, onNote);
     const summary = summarize(planned);
     if (planned.unreadConfigKeys.length > 0) {
       onNote?.(`config.json: keys that no graph depends on: ${planned.unreadConfigKeys.join(', ')}`);

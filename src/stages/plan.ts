@@ -117,14 +117,20 @@ function totalsOf(jobs: Job[]): Plan['totals'] {
  * Decides everything from headers: graphs, data files with every offset, jobs and texts. No weight byte is read.
  * Throws UsageError and InvalidInputError.
  */
-export async function plan(checkpoint: Checkpoint, request: ConvertRequest, calibration?: Calibration): Promise<Plan> {
+export async function plan(
+  checkpoint: Checkpoint,
+  request: ConvertRequest,
+  calibration?: Calibration,
+  /** Hears what the values of the input show and its config.json does not say. */
+  note?: (text: string) => void,
+): Promise<Plan> {
   const model = await openModel(checkpoint);
   const unreadConfigKeys = unknownKeys(checkpoint.config, model.architecture.keys);
   if (request.strictConfig && unreadConfigKeys.length > 0) refuseUnread(unreadConfigKeys, model.config.model_type);
   const targetId = request.target ?? 'cpu';
   const target: Target | undefined = await find('targets', targetId);
   if (!target) throw new UsageError(`--target ${targetId}: ${unknownId('targets', targetId)}`, '--target cpu.');
-  const logical = await logicalTensors(checkpoint);
+  const logical = await logicalTensors(checkpoint, note);
   const options = await optionsFor(request, target, model, logical);
   const drawn = drawGraphs(model, options.contextLength);
   checkCoverage(model, Object.values(drawn), logical);

@@ -2,6 +2,7 @@ import { DTYPE_BITS } from '../core/dtype.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import { matchesGlob } from '../core/glob.js';
 import { layerOf, matrixKind } from '../core/matrix-kinds.js';
+import { schemeText } from '../core/scheme-text.js';
 import type {
   Checkpoint,
   DressedCheckpoint,
@@ -55,8 +56,10 @@ export async function planQuantize(
   options: QuantizeOptions,
   /** Whether the grid of the input may replace the default grid where codes can be kept. */
   mayKeepGrid: boolean,
+  /** Hears what the values of the input show and its config.json does not say. */
+  note?: (text: string) => void,
 ): Promise<QuantizeDraft> {
-  const logical = await logicalTensors(checkpoint);
+  const logical = await logicalTensors(checkpoint, note);
   if (dressing.container) {
     const contained = await planContainer(checkpoint, logical, dressing.container, options);
     return { ...contained, leftBehind: leftBehind(checkpoint, logical) };
@@ -65,11 +68,10 @@ export async function planQuantize(
   const dressed: Dressed[] = [];
   for (const tensor of logical.values()) {
     const matrix = { name: tensor.name, rows: tensor.source.rows, cols: tensor.source.cols };
-    const wanted = wantedArgs(tensor, matrix, dressing, options, layers);
+    const wanted = wantedArgs(tensor, options, layers);
     dressed.push(
-      wanted
-        ? await quantized(tensor, matrix, wanted, dressing, mayKeepGrid)
-        : await unquantized(tensor, matrix, dressing, checkpoint.config),
+      (wanted && (await quantized(tensor, matrix, wanted, dressing, mayKeepGrid))) ??
+        (await unquantized(tensor, matrix, dressing, checkpoint.config)),
     );
   }
   if (!dressed.some(({ fate }) => fate !== 'unquantized')) {
@@ -81,22 +83,21 @@ export async function planQuantize(
   return { plan: writtenPlan(checkpoint, dressing, options, dressed), leftBehind: leftBehind(checkpoint, logical) };
 }
 
+/** Settings asked for a tensor: by name, or as for all that the layout's engines expect quantized. */
+interface Wanted {
+  args: QuantizationArgs;
+  isByName: boolean;
+}
+
 /** The settings that a tensor gets, undefined where it is left alone. */
-function wantedArgs(
-  tensor: LogicalTensor,
-  matrix: NamedMatrix,
-  dressing: Dressing,
-  options: QuantizeOptions,
-  layers: number,
-): QuantizationArgs | undefined {
-  if (tensor.shape.length !== 2) return undefined;
-  const { name } = tensor;
+function wantedArgs({ name, shape }: LogicalTensor, options: QuantizeOptions, layers: number): Wanted | undefined {
+  if (shape.length !== 2) return undefined;
   const override = options.overrides.findLast(({ pattern }) => matchesGlob(name, pattern));
-  if (override) return override.scheme;
+  if (override) return { args: override.scheme, isByName: true };
   if (options.skip.some((glob) => matchesGlob(name, glob))) return undefined;
   if (options.only.length > 0 && !options.only.some((glob) => matchesGlob(name, glob))) return undefined;
   const args = options.mixed && isSensitive(name, layers) ? options.mixed : options.args;
-  return dressing.quantizes(matrix, args) ? args : undefined;
+  return { args, isByName: false };
 }
 
 /** The first and the last eighth of the layers and two matrices of each, as llama.cpp's mixes have it. */
@@ -109,18 +110,27 @@ function isSensitive(name: string, layers: number): boolean {
 const layerCount = (logical: Map<string, LogicalTensor>) =>
   [...logical.keys()].reduce((most, name) => Math.max(most, (layerOf(name) ?? -1) + 1), 0);
 
+/** A tensor on the grid that it has or the one that it gets; undefined where engines expect neither. */
 async function quantized(
   tensor: LogicalTensor,
   matrix: NamedMatrix,
-  wanted: QuantizationArgs,
+  { args: wanted, isByName }: Wanted,
   dressing: Dressing,
   mayKeepGrid: boolean,
-): Promise<Dressed> {
+): Promise<Dressed | undefined> {
   const kept = await gridToKeep(tensor.source, wanted, mayKeepGrid, (args) => {
     dressing.check(args, '--layout');
     if (dressing.keeps?.(args) === false) throw new UsageError('the layout rounds such values');
   });
   const args = kept ?? wanted;
+  if (!isByName && !dressing.quantizes(matrix, args)) return undefined;
+  // what is asked for by name may be of any kind, but its sizes must fit
+  if (isByName && !dressing.quantizes({ ...matrix, name: 'linear.weight' }, args)) {
+    throw new UsageError(
+      `--override: "${tensor.name}" [${matrix.rows}, ${matrix.cols}] cannot be stored as ${schemeText(args)} in this layout: its sizes do not divide.`,
+      'another --group-size, or another scheme for this tensor.',
+    );
+  }
   const parts = dressing.parts(matrix.rows, matrix.cols, args);
   const sizes = Object.fromEntries(Object.entries(parts).map(([part, { nbytes }]) => [part, nbytes]));
   const stored = dressing.tensors(matrix, args);

@@ -55,7 +55,7 @@ export async function quantize(
   const options = await quantizeOptions(request, dressing);
   const isGridLeftOpen =
     request.groupSize === undefined && request.asymmetric === undefined && request.strategy === undefined;
-  const { plan, leftBehind, notes = [] } = await planQuantize(checkpoint, dressing, options, isGridLeftOpen);
+  const { plan, leftBehind, notes = [] } = await planQuantize(checkpoint, dressing, options, isGridLeftOpen, onNote);
   if (leftBehind.length > 0) {
     onNote(`left behind, since they are no weights: ${listed(leftBehind)}`);
   }

@@ -3,13 +3,14 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { f8e4m3ToFloat32 } from '../../src/core/dtype.js';
 import { InvalidInputError } from '../../src/core/errors.js';
-import type { Dtype, JsonObject, TensorRef } from '../../src/core/types.js';
+import type { Dtype, JsonObject, StoredValues, TensorRef } from '../../src/core/types.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
 import layout from '../../src/layouts/deepseek_fp8.js';
 import { InputFiles } from '../../src/sources/input-files.js';
 import { openRows } from '../../src/sources/read.js';
 import { resolveSource } from '../../src/sources/resolve.js';
 import { randomBytes, StoredTensors } from '../sources/stored.js';
+import { type FloatVector, holdFloats, MemoryTensors, vectorsOf } from './vectors.js';
 
 const config = (settings: JsonObject = {}): JsonObject => ({
   quantization_config: {
@@ -20,6 +21,14 @@ const config = (settings: JsonObject = {}): JsonObject => ({
     ...settings,
   },
 });
+
+/** Headers tell this layout all, but for scales that are said to be powers of two. */
+const noValues: StoredValues = {
+  read: () => {
+    throw new Error('no values are needed');
+  },
+  note: () => {},
+};
 
 /** Every value one by one, as deepseek-ai/DeepSeek-V3's inference/kernel.py has it. */
 function dequantized(codes: Uint8Array, [rows, cols]: number[], scales: Float32Array): Float32Array {
@@ -60,7 +69,7 @@ for (const [shape, dtype] of [
     const { stored, refs, expected } = storedPair(shape, dtype);
     const files = new InputFiles();
     try {
-      const logical = layout.undress(refs, config());
+      const logical = layout.undress(refs, config(), noValues);
       assert.equal([...logical.keys()], ['w.weight']);
       const [rows, cols] = shape;
       for (const [from, count] of [
@@ -92,7 +101,7 @@ test('every matrix of the fixture dequantizes to code times scale, slices of hea
     config: json,
   } = openCheckpoint(fileURLToPath(new URL('../../fixtures/deepseek-v3-fp8', import.meta.url)));
   assert.ok(layout.matches(json), dir);
-  const logical = layout.undress(tensors, json);
+  const logical = layout.undress(tensors, json, noValues);
   const files = new InputFiles();
   let matrices = 0;
   try {
@@ -131,12 +140,33 @@ test('every matrix of the fixture dequantizes to code times scale, slices of hea
   assert.ok(matrices > 50, `${matrices} matrices`);
 });
 
+for (const vector of vectorsOf<FloatVector>('fp8').filter(({ name }) => name.startsWith('deepseek'))) {
+  test(`vector of ${vector.name}: read and written`, async () => {
+    await holdFloats(layout, config(), vector, { quanta: [1, 50, 200], counts: [128, 256] });
+  });
+}
+
+test('scales that config.json calls powers of two are kept as such, where they are', async () => {
+  const codes = Uint8Array.of(0x38);
+  const make = (scale: number) => {
+    const memory = new MemoryTensors({});
+    memory.add('m.weight', 'F8_E4M3', [1, 1], codes);
+    memory.add('m.weight_scale_inv', 'F32', [1, 1], new Uint8Array(Float32Array.of(scale).buffer));
+    return { memory, source: memory.packed(layout, config({ scale_fmt: 'ue8m0' })) };
+  };
+  const { memory, source } = make(2 ** -9);
+  const grid = layout.grid(source);
+  assert.is(grid?.scale_dtype, 'F8_E8M0');
+  assert.equal([...(await memory.unpack(layout, source, grid)).scales], [118]);
+  assert.is(layout.grid(make(0.003).source)?.scale_dtype, 'F32');
+});
+
 test('float tensors beside the quantized ones stand as they are', () => {
   const { stored, refs } = storedPair([8, 8]);
   stored.add('norm.weight', 'BF16', [8], randomBytes('BF16', 8, 1));
   const norm = stored.lookup('norm.weight');
   if (norm?.source.kind === 'tensor') refs.set('norm.weight', norm.source.ref);
-  assert.equal(layout.undress(refs, config()).get('norm.weight'), norm);
+  assert.equal(layout.undress(refs, config(), noValues).get('norm.weight'), norm);
   stored.close();
 });
 
@@ -184,7 +214,7 @@ for (const [what, settings, change, message] of refusals) {
     const { stored, refs } = storedPair([300, 200]);
     change(refs);
     try {
-      layout.undress(refs, config(settings));
+      layout.undress(refs, config(settings), noValues);
       assert.unreachable('accepted');
     } catch (error) {
       assert.instance(error, InvalidInputError);

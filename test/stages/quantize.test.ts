@@ -144,6 +144,16 @@ test('deepseek_fp8: scales that are powers of two, rounded up', async () => {
   }
 });
 
+test('deepseek_fp8: powers of two stay what config.json calls them, byte for byte', async () => {
+  const first = await room.quantize(fixture('deepseek-v3'), { layout: 'deepseek_fp8', scales: 'e8m0' });
+  const second = await room.quantize(first.dir, { layout: 'deepseek_fp8' });
+  assert.not.ok(second.tensors.some(({ fate }) => fate === 'rounds'));
+  const [once, twice] = [openCheckpoint(first.dir), openCheckpoint(second.dir)];
+  assert.equal(twice.config, once.config);
+  for (const [name, ref] of once.tensors)
+    assert.equal(bytesOf(twice.tensors.get(name) as TensorRef), bytesOf(ref), name);
+});
+
 test('a dry run writes nothing', async () => {
   const output = join(room.work, 'never');
   const result = await room.quantize(FP8, { layout: 'plain' }, { output, dryRun: true });

@@ -2,6 +2,7 @@ import { UsageError } from '../../core/errors.js';
 import { matrixKind } from '../../core/matrix-kinds.js';
 import type { DressedCheckpoint, Dressing, QuantizationArgs } from '../../core/types.js';
 import { getCode, zeroPointIndex } from '../../schemes/arithmetic/integer_scheme.js';
+import int4 from '../../schemes/int4.js';
 import { rowsToColumns } from '../packing/nibbles.js';
 import { transposeScales, wordsOf } from '../packing/words.js';
 import { AWQ_ORDER } from './order.js';
@@ -20,7 +21,7 @@ export const awqDressing: Dressing = {
     group_size: 128,
     symmetric: false,
     scale_dtype: 'F16',
-    algorithm: 'rtn',
+    algorithm: int4.defaults.algorithm,
   },
 
   check({ scheme, strategy, scale_dtype }, flag) {

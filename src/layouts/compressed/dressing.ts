@@ -1,6 +1,7 @@
 import { UsageError } from '../../core/errors.js';
 import { matrixKind } from '../../core/matrix-kinds.js';
 import type { DressedCheckpoint, Dressing, JsonObject, QuantizationArgs } from '../../core/types.js';
+import int4 from '../../schemes/int4.js';
 import { floatWriter } from './write_float.js';
 import { mxfp4Writer, nvfp4Writer } from './write_fp4.js';
 import { packWriter } from './write_packed.js';
@@ -27,7 +28,7 @@ export const compressedDressing: Dressing = {
     group_size: 128,
     symmetric: true,
     scale_dtype: 'BF16',
-    algorithm: 'rtn',
+    algorithm: int4.defaults.algorithm,
   },
 
   check(args, flag) {

@@ -2,6 +2,7 @@ import { UsageError } from '../../core/errors.js';
 import { matrixKind } from '../../core/matrix-kinds.js';
 import type { DressedCheckpoint, Dressing, JsonObject, QuantizationArgs } from '../../core/types.js';
 import { getCode, zeroPointIndex } from '../../schemes/arithmetic/integer_scheme.js';
+import int4 from '../../schemes/int4.js';
 import { repeated, transpose, transposeScales, wordsOf } from '../packing/words.js';
 import type { GptqFormat } from './zero-points.js';
 
@@ -21,7 +22,7 @@ export function gptqDressing(format: GptqFormat): Dressing {
       group_size: 128,
       symmetric: true,
       scale_dtype: 'F16',
-      algorithm: 'rtn',
+      algorithm: int4.defaults.algorithm,
     },
 
     check(args, flag) {

@@ -9,6 +9,7 @@ import type {
   QuantizationArgs,
 } from '../../core/types.js';
 import { getCode, zeroPointIndex } from '../../schemes/arithmetic/integer_scheme.js';
+import int4 from '../../schemes/int4.js';
 import { scalesOf, storeScales } from '../packing/integer-rows.js';
 
 const GROUP_SIZES = [32, 64, 128];
@@ -31,7 +32,7 @@ export const mlxDressing: Dressing = {
     group_size: 64,
     symmetric: false,
     scale_dtype: 'BF16',
-    algorithm: 'rtn',
+    algorithm: int4.defaults.algorithm,
   },
 
   check(args, flag) {
