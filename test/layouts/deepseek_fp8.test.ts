@@ -157,7 +157,7 @@ test('scales that config.json calls powers of two are kept as such, where they a
   const { memory, source } = make(2 ** -9);
   const grid = layout.grid(source);
   assert.is(grid?.scale_dtype, 'F8_E8M0');
-  assert.equal([...(await memory.unpack(layout, source, grid)).scales], [118]);
+  if (grid) assert.equal([...(await memory.unpack(layout, source, grid)).scales], [118]);
   assert.is(layout.grid(make(0.003).source)?.scale_dtype, 'F32');
 });
 

@@ -1,8 +1,8 @@
 import { UsageError } from '../../core/errors.js';
 import { matrixKind } from '../../core/matrix-kinds.js';
 import type { DressedCheckpoint, Dressing, QuantizationArgs } from '../../core/types.js';
-import { getCode, zeroPointIndex } from '../../schemes/arithmetic/integer_scheme.js';
 import int4 from '../../schemes/int4.js';
+import { spreadZeroPoints } from '../packing/integer-rows.js';
 import { rowsToColumns } from '../packing/nibbles.js';
 import { transposeScales, wordsOf } from '../packing/words.js';
 import { AWQ_ORDER } from './order.js';
@@ -67,13 +67,13 @@ export const awqDressing: Dressing = {
       qzeros.fill(0x88888888);
       return;
     }
+    const zeroPoints = spreadZeroPoints(packed.zero_points, rows, groups, 4, args);
+    const offsets = AWQ_ORDER.map((each) => each * groups);
     for (let group = 0; group < groups; group++) {
       for (let eight = 0; eight < eights; eight++) {
+        const first = 8 * eight * groups + group;
         let word = 0;
-        for (let i = 0; i < 8; i++) {
-          const at = zeroPointIndex(8 * eight + AWQ_ORDER[i], group, groups, 4, args);
-          word |= getCode(packed.zero_points, at, 4) << (4 * i);
-        }
+        for (let i = 0; i < 8; i++) word |= zeroPoints[first + offsets[i]] << (4 * i);
         qzeros[group * eights + eight] = word;
       }
     }

@@ -1,6 +1,6 @@
 import { UsageError } from '../../core/errors.js';
 import type { QuantizationArgs } from '../../core/types.js';
-import { getCode, zeroPointIndex } from '../../schemes/arithmetic/integer_scheme.js';
+import { flipCodes, spreadZeroPoints } from '../packing/integer-rows.js';
 import { int64Bytes } from '../packing/words.js';
 import { type CompressedWriter, moduleOf, quantizationArgs } from './writer.js';
 
@@ -42,19 +42,20 @@ export const packWriter: CompressedWriter = {
 
   pack(packed, rows, cols, args, out) {
     const bits = bitsOf(args);
-    const flip = args.signed ? 2 ** (bits - 1) : 0;
     out.weight_packed.set(packed.codes);
-    if (flip) for (let i = 0; i < out.weight_packed.length; i++) out.weight_packed[i] ^= bits === 4 ? 0x88 : 0x80;
+    flipCodes(out.weight_packed, bits, args.signed ? 2 ** (bits - 1) : 0);
     out.weight_scale.set(packed.scales);
     if (!out.weight_zero_point) return;
     const groups = groupsOf(cols, args);
-    const words = new DataView(out.weight_zero_point.buffer, out.weight_zero_point.byteOffset);
+    const zeroPoints = spreadZeroPoints(packed.zero_points, rows, groups, bits, args);
+    // byte by byte of each word: its lowest holds the first rows
     out.weight_zero_point.fill(0);
     for (let row = 0; row < rows; row++) {
+      const within = row % perWord(args);
+      const start = 4 * Math.floor(row / perWord(args)) * groups + ((within * bits) >> 3);
+      const shift = bits === 4 ? (within & 1) * 4 : 0;
       for (let group = 0; group < groups; group++) {
-        const code = getCode(packed.zero_points, zeroPointIndex(row, group, groups, bits, args), bits) ^ flip;
-        const at = 4 * (Math.floor(row / perWord(args)) * groups + group);
-        words.setUint32(at, words.getUint32(at, true) | (code << (bits * (row % perWord(args)))), true);
+        out.weight_zero_point[start + 4 * group] |= zeroPoints[row * groups + group] << shift;
       }
     }
   },

@@ -1,8 +1,8 @@
 import { UsageError } from '../../core/errors.js';
 import { matrixKind } from '../../core/matrix-kinds.js';
 import type { DressedCheckpoint, Dressing, JsonObject, QuantizationArgs } from '../../core/types.js';
-import { getCode, zeroPointIndex } from '../../schemes/arithmetic/integer_scheme.js';
 import int4 from '../../schemes/int4.js';
+import { spreadZeroPoints } from '../packing/integer-rows.js';
 import { repeated, transpose, transposeScales, wordsOf } from '../packing/words.js';
 import type { GptqFormat } from './zero-points.js';
 
@@ -77,17 +77,16 @@ export function gptqDressing(format: GptqFormat): Dressing {
       if (flip) for (let i = 0; i < qweight.length; i++) qweight[i] ^= repeated(flip, bits);
       transposeScales(packed.scales, rows, groups, 2, out.scales);
       const qzeros = wordsOf(out.qzeros);
+      const codesAWord = perWord(args);
+      const zeroPoints = packed.zero_points && spreadZeroPoints(packed.zero_points, rows, groups, bits, args);
       for (let group = 0; group < groups; group++) {
-        for (let first = 0; first < rows; first += perWord(args)) {
+        for (let first = 0; first < rows; first += codesAWord) {
           let word = repeated(2 ** (bits - 1), bits);
-          if (packed.zero_points) {
+          if (zeroPoints) {
             word = 0;
-            for (let j = 0; j < perWord(args); j++) {
-              const at = zeroPointIndex(first + j, group, groups, bits, args);
-              word |= (getCode(packed.zero_points, at, bits) ^ flip) << (bits * j);
-            }
+            for (let j = 0; j < codesAWord; j++) word |= zeroPoints[(first + j) * groups + group] << (bits * j);
           }
-          qzeros[(group * rows + first) / perWord(args)] = word - repeated(offset, bits);
+          qzeros[(group * rows + first) / codesAWord] = word - repeated(offset, bits);
         }
       }
       const groupSize = cols / groups;

@@ -8,9 +8,8 @@ import type {
   JsonObject,
   QuantizationArgs,
 } from '../../core/types.js';
-import { getCode, zeroPointIndex } from '../../schemes/arithmetic/integer_scheme.js';
 import int4 from '../../schemes/int4.js';
-import { scalesOf, storeScales } from '../packing/integer-rows.js';
+import { scalesOf, spreadZeroPoints, storeScales } from '../packing/integer-rows.js';
 
 const GROUP_SIZES = [32, 64, 128];
 const SCHEMES = ['int4', 'int8', 'mxfp4'];
@@ -73,11 +72,8 @@ export const mlxDressing: Dressing = {
     const groups = cols / groupOf(args);
     const biases = scalesOf(args.scale_dtype as 'F32' | 'F16' | 'BF16', packed.scales, rows * groups);
     if (packed.zero_points) {
-      for (let row = 0, i = 0; row < rows; row++) {
-        for (let group = 0; group < groups; group++, i++) {
-          biases[i] *= -getCode(packed.zero_points, zeroPointIndex(row, group, groups, bits, args), bits);
-        }
-      }
+      const zeroPoints = spreadZeroPoints(packed.zero_points, rows, groups, bits, args);
+      for (let i = 0; i < biases.length; i++) biases[i] *= -zeroPoints[i];
     } else for (let i = 0; i < biases.length; i++) biases[i] *= -(2 ** (bits - 1));
     storeScales(biases, args.scale_dtype, out.biases);
   },

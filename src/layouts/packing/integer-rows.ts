@@ -1,4 +1,4 @@
-import { float32ToBf16, float32ToF16, widen } from '../../core/dtype.js';
+import { float32ToF16, widen } from '../../core/dtype.js';
 import type { Dtype, Packed, QuantizationArgs } from '../../core/types.js';
 import { geometry, getCode, setCode, zeroPointIndex } from '../../schemes/arithmetic/integer_scheme.js';
 import { halvesOf } from './words.js';
@@ -32,9 +32,13 @@ export function storeScales(scales: Float32Array, dtype: QuantizationArgs['scale
     out.set(new Uint8Array(scales.buffer, scales.byteOffset, scales.byteLength));
     return;
   }
-  const encode = dtype === 'F16' ? float32ToF16 : float32ToBf16;
   const codes = halvesOf(out);
-  for (let i = 0; i < scales.length; i++) codes[i] = encode(scales[i]);
+  if (dtype === 'F16') for (let i = 0; i < scales.length; i++) codes[i] = float32ToF16(scales[i]);
+  else {
+    // to nearest even, as float32ToBf16 for numbers
+    const bits = new Uint32Array(scales.buffer, scales.byteOffset, scales.length);
+    for (let i = 0; i < bits.length; i++) codes[i] = (bits[i] + 0x7fff + ((bits[i] >>> 16) & 1)) >>> 16;
+  }
   if (codes.buffer !== out.buffer) out.set(new Uint8Array(codes.buffer, codes.byteOffset, codes.byteLength));
 }
 
@@ -111,6 +115,26 @@ export function integerParts(
       setCode(out.zero_points, zeroPointIndex(row, block, blocks, bits, args), zeroPoint ^ xor, bits);
     }
   }
+}
+
+/** The scheme's zero points of some rows as unsigned codes, one a byte [rows, groups]. */
+export function spreadZeroPoints(
+  packed: Uint8Array,
+  rows: number,
+  groups: number,
+  bits: 4 | 8,
+  args: QuantizationArgs,
+): Uint8Array {
+  const zeroPoints = new Uint8Array(rows * groups);
+  const xor = args.signed ? 2 ** (bits - 1) : 0;
+  // rows of a group strategy start on a whole byte
+  const perRow = zeroPointIndex(1, 0, groups, bits, args);
+  for (let row = 0, i = 0; row < rows; row++) {
+    for (let at = row * perRow, end = at + groups; at < end; at++, i++) {
+      zeroPoints[i] = (bits === 8 ? packed[at] : (packed[at >> 1] >> ((at & 1) * 4)) & 15) ^ xor;
+    }
+  }
+  return zeroPoints;
 }
 
 /** Between unsigned codes and two's complement: flips the highest bit of each. */
