@@ -30,7 +30,7 @@ const REQUESTS: QuantizeRequest[] = [
 for (const request of REQUESTS) {
   const { layout, weights } = request;
   test(`${layout} ${weights ?? ''}: norms, routers and their biases are left alone; ends as the engine expects`, async () => {
-    for (const checkpoint of ['deepseek-v3', 'qwen2-untied']) {
+    for (const checkpoint of ['deepseek-v3', 'llama-linear-v5cfg']) {
       const tensors = await plan(checkpoint, request);
       const done = quantizedNames(tensors);
       assert.ok(done.length > 0, checkpoint);
@@ -38,7 +38,7 @@ for (const request of REQUESTS) {
       assert.not.ok(kinds.has('router') || kinds.has(undefined), `${checkpoint}: ${[...kinds]}`);
       // rows of the other fixture do not divide into mlx's groups
       for (const kind of ['embedding', 'lm_head'] as const)
-        assert.is(kinds.has(kind), layout === 'mlx' && checkpoint === 'qwen2-untied', kind);
+        assert.is(kinds.has(kind), layout === 'mlx' && checkpoint === 'llama-linear-v5cfg', kind);
       for (const { name, shape, scheme } of tensors) {
         if (name.endsWith('e_score_correction_bias')) assert.is(scheme.scheme, 'f32', name);
         if (shape.length === 1) assert.not.ok(done.includes(name), name);
