@@ -3,8 +3,11 @@ import { affine } from './mlx/affine.js';
 import type { MlxForm } from './mlx/form.js';
 import { MLX_MODES, type MlxMode, mlxQuantization, moduleSettings } from './mlx/modes.js';
 import { smallFloat } from './mlx/small-floats.js';
+import { unstacked } from './mlx/stacked-experts.js';
 import { mlxDressing } from './mlx/write.js';
 import { floatTensors, refuseSetting } from './packing/stored-tensors.js';
+
+const WEIGHT = '.weight';
 
 const FORMS: Record<MlxMode, MlxForm> = {
   affine,
@@ -20,17 +23,18 @@ export default {
   undress(tensors, config, values) {
     const quantization = mlxQuantization(config) ?? {};
     const matrices: LogicalTensor[] = [];
-    for (const { name, dtype } of tensors.values()) {
-      if (!name.endsWith('.weight') || dtype !== 'U32') continue;
-      const module = name.slice(0, -'.weight'.length);
-      const { bits, mode } = moduleSettings(quantization, module);
+    const taken = new Set<string>();
+    const single = unstacked(tensors);
+    for (const [name, ref] of single) {
+      if (!name.endsWith(WEIGHT) || ref.dtype !== 'U32') continue;
+      const module = name.slice(0, -WEIGHT.length);
+      const { bits, mode } = moduleSettings(quantization, ref.name.slice(0, -WEIGHT.length));
       const form = MLX_MODES.find((each) => each === mode);
       if (!form) refuseSetting('mlx', 'mode', mode, MLX_MODES.join(', '));
-      matrices.push(FORMS[form].matrix(module, tensors, values, bits));
+      matrices.push(FORMS[form].matrix(module, single, values, bits));
+      for (const part of ['weight', 'scales', 'biases']) taken.add(`${module}.${part}`);
     }
-    const partsOf = ({ source }: LogicalTensor) =>
-      Object.values((source as PackedSource).parts).map(({ name }) => name);
-    const logical = floatTensors(tensors, new Set(matrices.flatMap(partsOf)));
+    const logical = floatTensors(single, taken);
     for (const matrix of matrices) logical.set(matrix.name, matrix);
     return logical;
   },

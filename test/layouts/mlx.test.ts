@@ -79,6 +79,35 @@ test('biases are written rounded to the type of the scales, and only exact ones 
   assert.equal([...out.biases], [0xe2, 0xc0]);
 });
 
+test('experts that mlx-lm stacks are read one by one, by the names of Hugging Face', () => {
+  const [first] = vectorsOf('mlx_affine').filter(({ args }) => args.symmetric && args.scale_dtype === 'BF16');
+  for (const [block, name] of [
+    ['model.layers.0.mlp', 'up_proj'],
+    ['model.layers.0.block_sparse_moe', 'w3'],
+  ]) {
+    const memory = new MemoryTensors({});
+    for (const part of ['weight', 'scales', 'biases']) {
+      const { dtype, shape, hex } = first.tensors[`m.${part}`];
+      const bytes = Buffer.from(hex, 'hex');
+      // the second expert has its rows in reverse
+      const rowBytes = bytes.length / shape[0];
+      const reversed = Array.from({ length: shape[0] }, (_, r) =>
+        bytes.subarray((shape[0] - 1 - r) * rowBytes).subarray(0, rowBytes),
+      );
+      const both = Uint8Array.from(Buffer.concat([bytes, ...reversed]));
+      memory.add(`${block}.switch_mlp.up_proj.${part}`, dtype, [2, ...shape], both);
+    }
+    memory.add(`${block}.switch_mlp.down_proj.weight`, 'F32', [2, 1, 3], new Uint8Array(24));
+    const logical = memory.undress(layout, config({}));
+    const own = (expert: number) => memory.packed(layout, config({}), `${block}.experts.${expert}.${name}.weight`);
+    equalFloats(memory.decode(layout, own(0), 3), first.values);
+    const rows = Array.from({ length: first.rows }, (_, r) => first.values.slice(r * first.cols, (r + 1) * first.cols));
+    equalFloats(memory.decode(layout, own(1), 3), rows.reverse().flat());
+    assert.is(own(1).parts.codes.name, `${block}.switch_mlp.up_proj.weight`);
+    assert.is(logical.size, 4);
+  }
+});
+
 test('a mode that is not known is refused; a checkpoint of mlx is not a plain one', () => {
   const { tensors } = vectorsOf('mlx_affine')[0];
   assert.throws(

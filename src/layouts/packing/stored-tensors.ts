@@ -57,10 +57,10 @@ export function refuseShape(ref: TensorRef, owner: string, needed: string): neve
 /** Float tensors that stand as they are: all of them but those in `taken`, which belong to packed ones. */
 export function floatTensors(tensors: Tensors, taken: ReadonlySet<string>): Map<string, LogicalTensor> {
   const logical = new Map<string, LogicalTensor>();
-  for (const ref of tensors.values()) {
-    if (taken.has(ref.name) || !FLOAT_DTYPES.includes(ref.dtype)) continue;
-    logical.set(ref.name, {
-      name: ref.name,
+  for (const [name, ref] of tensors) {
+    if (taken.has(name) || !FLOAT_DTYPES.includes(ref.dtype)) continue;
+    logical.set(name, {
+      name,
       shape: ref.shape,
       source: { kind: 'tensor', ref, ...matrixOf(ref.shape) },
     });
