@@ -53,7 +53,9 @@ export interface Pair {
   seconds: number;
   baselineSeconds: number;
   ratio: number;
+  /** The most of any run. */
   peakMiB: number;
+  baselinePeakMiB: number;
 }
 
 /**
@@ -80,5 +82,6 @@ export async function comparePairs(
     baselineSeconds: median(pairs.map(([{ seconds }]) => seconds)),
     ratio: median(pairs.map(([first, second]) => second.seconds / first.seconds)),
     peakMiB: Math.max(...pairs.map(([, { peakMiB }]) => peakMiB)),
+    baselinePeakMiB: Math.max(...pairs.map(([{ peakMiB }]) => peakMiB)),
   };
 }

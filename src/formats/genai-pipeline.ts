@@ -3,33 +3,41 @@ import type { Checkpoint, ConvertOptions, DecoderConfig, JsonObject, PlannedGrap
 import { searchSettings, tokenIds } from './genai-config.js';
 import { readJsonObject } from './text.js';
 
-/** The largest id of a tokenizer.json, -1 without one. */
-function largestTokenId(dir: string): number {
-  const tokenizer = readJsonObject(join(dir, 'tokenizer.json')) as
-    | {
-        model?: { vocab?: Record<string, number> | unknown[] };
-        added_tokens?: { id?: number }[];
-      }
-    | undefined;
-  if (!tokenizer) return -1;
-  const vocabulary = tokenizer.model?.vocab ?? {};
+/** What is read of a tokenizer.json: a vocabulary by token or as a list, and the tokens added to it. */
+interface TokenizerJson {
+  model?: { vocab?: Record<string, number> | unknown[] };
+  added_tokens?: { id?: number; content?: string; special?: boolean }[];
+}
+
+/** Special tokens that texts never hold, by their customary names: `<pad>`, `<|vision_pad|>`, `<|reserved_special_token_0|>`. */
+const FILLERS = [/pad/i, /reserved|unused/i];
+
+/** The largest id of a tokenizer. */
+function largestTokenId({ model, added_tokens = [] }: TokenizerJson): number {
+  const vocabulary = model?.vocab ?? {};
   let largest = Array.isArray(vocabulary) ? vocabulary.length - 1 : -1;
   if (!Array.isArray(vocabulary)) for (const id of Object.values(vocabulary)) largest = Math.max(largest, id);
-  for (const { id } of tokenizer.added_tokens ?? []) largest = Math.max(largest, id ?? -1);
+  for (const { id } of added_tokens) largest = Math.max(largest, id ?? -1);
   return largest;
 }
 
 /**
  * The id that fills a prompt up to whole windows. The runtime finds the prompt's end by looking for the first pad id,
- * so one that also ends or begins texts would cut a prompt: then the vocabulary's last id is taken where the tokenizer
- * never makes it, and the configured one only where there is no other.
+ * so one that also ends or begins texts would cut a prompt. Then the first of these is taken: a special token for
+ * padding, the vocabulary's last id where the tokenizer never makes it, a reserved special token, the configured id.
  */
 export function padTokenId(checkpoint: Pick<Checkpoint, 'dir' | 'config' | 'generationConfig'>, vocabulary: number) {
   const ids = tokenIds(checkpoint);
   const ends = [ids.eos_token_id, ids.bos_token_id].flat();
   if (ids.pad_token_id !== null && !ends.includes(ids.pad_token_id)) return ids.pad_token_id;
-  const largest = largestTokenId(checkpoint.dir);
-  return largest >= 0 && largest < vocabulary - 1 ? vocabulary - 1 : ids.pad_token_id;
+  const tokenizer = readJsonObject(join(checkpoint.dir, 'tokenizer.json')) as TokenizerJson | undefined;
+  if (!tokenizer) return ids.pad_token_id;
+  const special = (tokenizer.added_tokens ?? []).filter(
+    ({ id, special }) => special === true && id !== undefined && id < vocabulary && !ends.includes(id),
+  );
+  const [padding, reserved] = FILLERS.map((name) => special.find(({ content }) => name.test(content ?? ''))?.id);
+  const spare = largestTokenId(tokenizer) < vocabulary - 1 ? vocabulary - 1 : undefined;
+  return padding ?? spare ?? reserved ?? ids.pad_token_id;
 }
 
 /** genai_config.json of a pipeline of graphs (onnxruntime-genai src/config.h, `decoder-pipeline`). */

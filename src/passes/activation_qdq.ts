@@ -37,7 +37,13 @@ interface Grid {
   zeroPoint: number;
 }
 
-const MARGIN = Number(process.env.MARGIN ?? 0.5);
+/**
+ * What a calibrated range is widened by on either side, in its own widths: other text reaches further, and a value that
+ * is cut off costs far more than the one bit of 16 that this does. Worst mean KL of eleven models with int8 weights,
+ * 1.4e-3 to 4.9e-3 before activations are rounded, calibrated on eight other tokens: 7.6e-1 with 0, 1.7e-1 with 0.1,
+ * 8.5e-3 with 0.5; on 512: 3.3e-2, 6.1e-3, 4.9e-3.
+ */
+const MARGIN = 0.5;
 
 /** Gives a drawn graph its calibrated ranges, each wider by the margin on both sides. */
 export function withRanges(ranges: Record<string, ValueRange>): Pass {

@@ -34,8 +34,10 @@ export async function openStages(
       const file = packageFile(opened, stage.filename);
       // A static graph is run as it is written: more optimization would fuse its pairs into integer operators.
       const isStatic = !(stage.run_on_prompt && stage.run_on_token_gen);
-      const level = isStatic ? ((process.env.LEVEL ?? 'basic') as 'basic') : settings.graphOptimizationLevel;
-      const { session } = await openSession(file, { ...settings, ...(level ? { graphOptimizationLevel: level } : {}) });
+      const { session } = await openSession(
+        file,
+        isStatic ? { ...settings, graphOptimizationLevel: 'basic' } : settings,
+      );
       loaded.push(stageOf(stage, session, file));
     }
     return { ort: await loadOnnxRuntime(), stages: loaded };

@@ -6,7 +6,7 @@ import { openCheckpoint } from '../formats/checkpoint.js';
 import { operatorCounts } from '../graph/print.js';
 import { find } from '../registry.js';
 import type { ConvertRequest } from './convert-options.js';
-import { type LintReport, lintPlan, refuseErrors, warningsNote } from './lint.js';
+import { type LintReport, lintPlan, packageNotes, refuseErrors, warningsNote } from './lint.js';
 import { plan } from './plan.js';
 import { type WriteSettings, writePackage } from './write.js';
 
@@ -122,6 +122,7 @@ export async function convert(
     const lint = await lintPlan(planned);
     if (lint) refuseErrors(lint);
     if (lint && lint.warnings > 0) onNote?.(warningsNote(lint));
+    if (lint) for (const text of packageNotes(lint)) onNote?.(text);
     const made = { plan: summary, lint };
     if (settings.dryRun) return { package: null, shard: null, ...made, packageBytes: null, seconds: null };
     const started = performance.now();

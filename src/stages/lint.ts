@@ -13,6 +13,8 @@ export interface LintReport {
   findings: Finding[];
 }
 
+const CONFIG = 'genai_config.json';
+
 /** Findings of one rule that a terminal shows; the rest is counted. */
 const SHOWN = 8;
 
@@ -38,7 +40,7 @@ function asksProvider(settings: unknown): boolean {
 
 /** A plan as the rules see it: its graphs are final before a weight is read. */
 export function plannedPackage({ graphs, texts, files }: Plan): LintedPackage {
-  const genai = texts.find(({ name }) => name === 'genai_config.json');
+  const genai = texts.find(({ name }) => name === CONFIG);
   return {
     graphs: graphs.map(({ file, graph, external, pipeline }) => ({
       file,
@@ -116,6 +118,15 @@ export function warningsNote({ target, findings }: LintReport): string {
   const count = (rule: string) => warned.filter((each) => each.rule === rule).length;
   const counts = rules.map((rule) => `${rule} ${count(rule)}`).join(', ');
   return `lint for ${target} warns: ${counts}; see them with "halfbyte inspect --lint ${target}"`;
+}
+
+/** What is worth knowing of the package as a whole although nothing is wrong with it, as a pad id that prompts may hold. */
+export function packageNotes({ findings }: LintReport): string[] {
+  const found = findings.filter(({ severity, file, node }) => severity === 'note' && node === null && file === CONFIG);
+  return [...new Set(found.map(({ rule }) => rule))].map((rule) => {
+    const own = found.filter((each) => each.rule === rule);
+    return `${own.map(({ message }) => message).join('; ')}. What to do: ${own[0].advice}`;
+  });
 }
 
 /** Throws VerificationError where a device would refuse what a conversion is about to write. */

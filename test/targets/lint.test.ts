@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import type { GraphNode } from '../../src/core/types.js';
 import { OPENVINO, QNN, VITISAI } from '../../src/targets/lint/devices.js';
 import { RULES, rulesOf } from '../../src/targets/lint/lint.js';
-import { lint, planned, Saboteur } from './planted.js';
+import { lint, planned, Saboteur, soundRules } from './planted.js';
 
 /** A fault: what is done to a sound package, and the node (or file) that the rule must name. */
 interface Fault {
@@ -21,6 +21,22 @@ const CONFIG = 'genai_config.json';
 const weightOf = (by: Saboteur, part = 'layers.1/mlp/down_proj') => by.node('DequantizeLinear', part);
 
 const FAULTS: Fault[] = [
+  {
+    rule: 'config-fields',
+    what: 'a field has another name than the runtime reads',
+    plant(by) {
+      by.stage('lm_head').isLmHead = true;
+      return CONFIG;
+    },
+  },
+  {
+    rule: 'config-fields',
+    what: 'a number stands as a text',
+    plant(by) {
+      by.config().search.top_k = '40';
+      return CONFIG;
+    },
+  },
   {
     rule: 'provider',
     what: 'no stage asks the device',
@@ -498,7 +514,7 @@ const FAULTS: Fault[] = [
 for (const { rule, what, plant, also = [], device = 'qnn', request = {} } of FAULTS) {
   test(`${rule}: ${what}`, async () => {
     const subject = await planned('qwen3', { target: device, ...request });
-    const sound = new Set((await lint(device, await planned('qwen3', { target: device }))).map((each) => each.rule));
+    const sound = await soundRules('qwen3', device);
     const place = plant(new Saboteur(subject));
     const findings = await lint(device, subject);
     const own = findings.filter((each) => each.rule === rule);
@@ -510,7 +526,9 @@ for (const { rule, what, plant, also = [], device = 'qnn', request = {} } of FAU
     );
     const [{ message, advice, source }] = own;
     assert.ok(message.length > 10 && advice.length > 10 && source.length > 10);
-    const others = [...new Set(findings.map((each) => each.rule))].filter((each) => each !== rule && !sound.has(each));
+    const others = [...new Set(findings.map((each) => each.rule))].filter(
+      (each) => each !== rule && !sound.includes(each),
+    );
     const stray = others.filter((each) => !also.includes(each));
     assert.equal(stray, [], `${rule} alone is broken, not ${stray.join(', ')}`);
   });

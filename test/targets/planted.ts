@@ -6,9 +6,25 @@ import { plannedPackage } from '../../src/stages/lint.js';
 import { plan } from '../../src/stages/plan.js';
 import { fixture } from '../reference/fixtures.js';
 
-/** The graphs of a conversion as rules see them, free to be damaged. */
+const plans = new Map<string, Promise<LintedPackage>>();
+
+/** The graphs of a conversion as rules see them: planned once, a copy for each caller, free to be damaged. */
 export async function planned(name: string, request: ConvertRequest): Promise<LintedPackage> {
-  return structuredClone(plannedPackage(await plan(openCheckpoint(fixture(name)), request)));
+  const key = JSON.stringify([name, request]);
+  const known = plans.get(key) ?? plan(openCheckpoint(fixture(name)), request).then(plannedPackage);
+  plans.set(key, known);
+  return structuredClone(await known);
+}
+
+const sound = new Map<string, Promise<string[]>>();
+
+/** Rules with findings in a package that is as the target makes it. */
+export function soundRules(name: string, device: string): Promise<string[]> {
+  const known =
+    sound.get(device) ??
+    planned(name, { target: device }).then(async (subject) => (await lint(device, subject)).map(({ rule }) => rule));
+  sound.set(device, known);
+  return known;
 }
 
 export async function lint(target: string, subject: LintedPackage): Promise<Finding[]> {

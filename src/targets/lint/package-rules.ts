@@ -1,5 +1,6 @@
 import type { ElementType, ValueInfo } from '../../core/types.js';
 import { at, listAt, namesOf, objectAt, providersOf, stagesOf } from './config.js';
+import { configIssues } from './genai-schema.js';
 import type { Hit, Rule } from './rule.js';
 
 const CONFIG = 'genai_config.json';
@@ -18,6 +19,17 @@ const bytesOf = (dtype: ElementType, shape: number[]): number | undefined => {
 const signature = ({ dtype, shape }: ValueInfo) => `${dtype} [${shape.join(', ')}]`;
 
 export const PACKAGE_RULES: Rule[] = [
+  {
+    id: 'config-fields',
+    severity: 'error',
+    advice: 'correct the field, or leave it out.',
+    source: 'onnxruntime-genai a0c04eb, src/config.cpp: fields of another name or type are refused',
+    *find({ genai }) {
+      // A package of one graph has other fields; what is wrong with it here is that no stage asks the device.
+      if (at(genai, 'model', 'decoder', 'pipeline') === undefined) return;
+      for (const issue of configIssues(genai)) yield inConfig(issue);
+    },
+  },
   {
     id: 'provider',
     severity: 'error',

@@ -4,6 +4,9 @@ import type { ConvertOptions, QuantizationArgs } from '../../core/types.js';
 /** The longest static cache that stands without being asked for: half a gigabyte of float32 for a model of 1.5B. */
 const DEFAULT_CONTEXT = 4096;
 
+/** The kernel that makes rotary tables is exact for angles below this. */
+const MOST_CONTEXT = 1 << 20;
+
 /** int4 in groups of 32, as both ends of a pipeline have it on the CPU. */
 export const END_SCHEME: QuantizationArgs = {
   scheme: 'int4',
@@ -42,9 +45,15 @@ function checkWindows({ contextLength, prefill }: ConvertOptions): void {
       '--prefill 64.',
     );
   }
+  if (contextLength > MOST_CONTEXT) {
+    throw new UsageError(
+      `--context-length ${contextLength}: a static cache of at most ${MOST_CONTEXT} positions can be made.`,
+      `--context-length ${staticContextLength(MOST_CONTEXT, prefill)}.`,
+    );
+  }
   if (contextLength % prefill === 0) return;
-  const below = Math.floor(contextLength / prefill) * prefill;
-  const nearest = [below, below + prefill].filter((each) => each > 0);
+  const below = Math.max(prefill, Math.floor(contextLength / prefill) * prefill);
+  const nearest = [below, below + prefill];
   throw new UsageError(
     `--context-length ${contextLength}: the static cache is filled in windows of ${prefill} tokens (--prefill), so its ` +
       `length must be a multiple of that.`,
