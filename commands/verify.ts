@@ -20,10 +20,13 @@ export default class Verify extends HalfbyteCommand {
     path: stringArgument({ required: true, description: 'Directory of the package.' }),
   };
   static override flags = {
-    reference: string({
-      required: true,
-      description: 'The original checkpoint, or a safetensors file with its logits.',
+    reference: string({ description: 'The original checkpoint, or a safetensors file with its logits.' }),
+    'reference-command': string({
+      description: "A program that answers ids with logits, as 'python scripts/reference_hf.py <checkpoint>'.",
     }),
+    'reference-timeout': integer({ min: 1, description: 'Seconds that it may take. Default: 3600.' }),
+    'save-reference': string({ description: "File that keeps the reference's logits for the next --reference." }),
+    'save-reference-top': integer({ min: 5, description: 'Keep so many logits of each position. Default: all.' }),
     gate: string({
       multiple: true,
       default: [],
@@ -42,6 +45,10 @@ export default class Verify extends HalfbyteCommand {
     const report = await verify({
       path: args.path,
       reference: flags.reference,
+      referenceCommand: flags['reference-command'],
+      referenceTimeout: flags['reference-timeout'],
+      saveReference: flags['save-reference'],
+      saveReferenceTop: flags['save-reference-top'],
       gates: flags.gate,
       text: flags.text,
       windows: flags.windows,
