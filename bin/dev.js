@@ -2,7 +2,7 @@
 // Runs the TypeScript sources without a build.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { Config, run, settings } from '@oclif/core';
+import { Config, Plugin, run, settings } from '@oclif/core';
 import { register } from 'tsx/esm/api';
 
 register();
@@ -18,5 +18,8 @@ const fail = async (error) => {
 };
 process.on('uncaughtException', fail);
 
-const config = await Config.load({ root, pjson, ignoreManifest: true });
+// The manifest names the built commands: only a plugin, not a config, can be told to pass it over.
+const plugin = new Plugin({ root, pjson, isRoot: true, ignoreManifest: true });
+await plugin.load();
+const config = await Config.load({ root, pjson, plugins: new Map([[plugin.name, plugin]]) });
 await run(process.argv.slice(2), config).catch(fail);

@@ -113,6 +113,7 @@ export default class Convert extends HalfbyteCommand {
       description: 'whole-file SHA-256 of inputs and outputs in the manifest',
       helpGroup: 'WORK',
     }),
+    'strict-config': Flags.boolean({ description: 'refuse keys of config.json that the architecture does not know' }),
     force: Flags.boolean({ description: 'replace the output directory if it exists' }),
     'dry-run': Flags.boolean({ description: 'print the plan and write nothing' }),
   };
@@ -141,6 +142,7 @@ export default class Convert extends HalfbyteCommand {
         only: flags.only,
         skip: flags.skip,
         override: flags.override,
+        strictConfig: flags['strict-config'],
       },
       {
         output: flags.output,

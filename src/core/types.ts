@@ -422,6 +422,8 @@ export interface Dressing {
   defaults: QuantizationArgs;
   /** Throws a UsageError where the layout has no form for `args`. `flag` is the option that asked for them. */
   check(args: QuantizationArgs, flag: string): void;
+  /** Whether stored tensors hold every value of codes that are kept; default: of all that `check` lets pass. */
+  keeps?(args: QuantizationArgs): boolean;
   /** Type of float tensors that are left alone; undefined keeps each as it is stored. */
   floats?: Dtype;
   /** Whether a matrix is one that engines of this layout expect quantized, by its name and sizes. */
@@ -633,6 +635,8 @@ export interface Plan extends WritePlan {
   graphs: PlannedGraph[];
   /** What the ranges of integer activations come from. */
   calibration?: CalibrationOrigin;
+  /** Keys of config.json that the architecture neither reads nor knows to be harmless. */
+  unreadConfigKeys: string[];
 }
 
 /** Settings of `quantize`, complete. */

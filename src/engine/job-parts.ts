@@ -24,8 +24,11 @@ export async function partsOf({ name, scheme: args, layout, keepCodes, source }:
   if (!scheme) throw new Error(`weight ${name}: scheme ${args.scheme} is not registered`);
   const unpacker = keepCodes && source.kind === 'packed' ? await find('layouts', source.layout) : undefined;
   const unpacked = (count: number) => scheme.layout(count, cols, args);
+  // kept codes have the scale of their tensor already
+  const own = scheme.rowQuantum(args);
+  const quantum = unpacker && !Number.isFinite(own) ? 1 : own;
   if (layout === undefined) {
-    return { scheme, unpacker, quantum: scheme.rowQuantum(args), isContiguous: true, sizes: unpacked };
+    return { scheme, unpacker, quantum, isContiguous: true, sizes: unpacked };
   }
   const dressing = (await find('layouts', layout))?.dressing;
   if (!dressing) throw new Error(`weight ${name}: layout ${layout} is not one that is written`);
@@ -33,7 +36,7 @@ export async function partsOf({ name, scheme: args, layout, keepCodes, source }:
   return {
     scheme,
     unpacker,
-    quantum: leastCommonMultiple(scheme.rowQuantum(args), dressing.rowQuantum(args)),
+    quantum: leastCommonMultiple(quantum, dressing.rowQuantum(args)),
     isContiguous: Object.values(sizes(rows)).every(({ segments = 1 }) => segments === 1),
     sizes,
     unpacked,

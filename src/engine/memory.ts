@@ -9,6 +9,9 @@ const SMALLEST_BUFFER = 256 << 10;
 const WORKER_BYTES = 14 << 20;
 const MAIN_BYTES = 16 << 20;
 
+/** What the same process has resident differs by some MiB from run to run; a figure told to the user must hold in each. */
+const STEP = 8 << 20;
+
 export interface MemoryPlan {
   /** Worker threads; 0 works in the main thread. */
   workers: number;
@@ -36,7 +39,7 @@ export function planMemory(
     if (bufferBytes >= least) return { workers, bufferBytes: Math.min(best, bufferBytes) };
   }
   if (free - scratch >= least) return { workers: 0, bufferBytes: Math.min(best, free - scratch) };
-  const smallest = Math.ceil((resident + MAIN_BYTES + scratch + least) / 2 ** 20);
+  const smallest = Math.ceil((resident + MAIN_BYTES + scratch + least) / STEP) * (STEP / 2 ** 20);
   throw new UsageError(
     `--max-memory ${Math.floor(maxMemory / 2 ** 20)}MiB is too low for this model: its widest rows and the program need ${smallest}MiB.`,
     `--max-memory ${smallest}MiB.`,

@@ -39,6 +39,8 @@ export interface Manifest {
   options: Plan['options'];
   checkpoint: {
     config: JsonObject;
+    /** Keys of config.json that the architecture neither reads nor knows to be harmless. */
+    unread_config_keys?: string[];
     files: { name: string; size: number; header_sha256: string; sha256?: string }[];
   };
   totals: Plan['totals'];
@@ -91,6 +93,7 @@ export function manifest(
   const head = { format_version: 1 as const, tool: { name: 'halfbyte' as const, version } };
   const checkpoint = {
     config: plan.checkpoint.config,
+    ...('graphs' in plan && plan.unreadConfigKeys.length > 0 ? { unread_config_keys: plan.unreadConfigKeys } : {}),
     files: plan.checkpoint.files.map(({ name, size, headerSha256 }) => ({
       name,
       size,

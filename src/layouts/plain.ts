@@ -50,7 +50,8 @@ const dressing: Dressing = {
 
 /** A checkpoint without quantization_config: every float tensor is a weight as it stands; integers are not weights. */
 export default {
-  matches: (config) => config.quantization_config === undefined || config.quantization_config === null,
+  // mlx writes its settings as "quantization"
+  matches: (config) => (config.quantization_config ?? config.quantization ?? null) === null,
 
   undress(tensors) {
     const logical = new Map<string, LogicalTensor>();

@@ -29,6 +29,8 @@ export interface ConvertRequest {
   only?: string[];
   skip?: string[];
   override?: string[];
+  /** Refuse config keys that the architecture does not know. */
+  strictConfig?: boolean;
 }
 
 const GENERAL = { weights: 'int4', groupSize: '32', accuracyLevel: 4, prefill: 64 };

@@ -116,6 +116,9 @@ export async function convert(
     const ranges = await rangesFor(checkpoint, request, settings, onProgress, signal, onNote);
     const planned = await plan(checkpoint, request, ranges);
     const summary = summarize(planned);
+    if (planned.unreadConfigKeys.length > 0) {
+      onNote?.(`config.json: keys that no graph depends on: ${planned.unreadConfigKeys.join(', ')}`);
+    }
     const lint = await lintPlan(planned);
     if (lint) refuseErrors(lint);
     if (lint && lint.warnings > 0) onNote?.(warningsNote(lint));

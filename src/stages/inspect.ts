@@ -1,10 +1,11 @@
 import { unknownKeys } from '../blocks/config.js';
 import { InvalidInputError } from '../core/errors.js';
 import { schemeText } from '../core/scheme-text.js';
-import type { ConvertOptions, Dtype } from '../core/types.js';
+import type { ConvertOptions, DecoderConfig, Dtype } from '../core/types.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { MANIFEST, type Manifest } from '../formats/manifest.js';
 import { isPackage, openPackage } from '../formats/package-reader.js';
+import { formatBytes } from '../report/bytes.js';
 import { coverageOf, layoutOf, logicalTensors } from './coverage.js';
 import { describeLint, type LintReport, lintPackage } from './lint.js';
 import { drawGraphs, openModel } from './model.js';
@@ -13,6 +14,8 @@ export interface CheckpointInspection {
   kind: 'checkpoint';
   dir: string;
   model_type: string;
+  /** Sizes of the model as the architecture reads them; null where the family is not supported. */
+  sizes: Pick<DecoderConfig, (typeof SIZES)[number]> | null;
   layout: string;
   parameters: number;
   bytes: number;
@@ -43,7 +46,21 @@ export interface LintInspection extends LintReport {
 
 export type Inspection = CheckpointInspection | PackageInspection | LintInspection;
 
+const SIZES = [
+  'vocab_size',
+  'hidden_size',
+  'num_hidden_layers',
+  'num_attention_heads',
+  'num_key_value_heads',
+  'head_dim',
+  'max_position_embeddings',
+  'tie_word_embeddings',
+] as const;
+
 const product = (shape: number[]) => shape.reduce((all, each) => all * each, 1);
+
+/** Layer 2 before layer 10. */
+const byNumbers = new Intl.Collator('en', { numeric: true });
 
 async function inspectCheckpoint(dir: string): Promise<CheckpointInspection> {
   const checkpoint = openCheckpoint(dir);
@@ -64,7 +81,9 @@ async function inspectCheckpoint(dir: string): Promise<CheckpointInspection> {
     parameters: [...logical.values()].reduce((sum, each) => sum + product(each.shape), 0),
     bytes: [...checkpoint.tensors.values()].reduce((sum, each) => sum + each.nbytes, 0),
     dtypes,
-    tensors: [...checkpoint.tensors.values()].map(({ name, dtype, shape }) => ({ name, dtype, shape })),
+    tensors: [...checkpoint.tensors.values()]
+      .map(({ name, dtype, shape }) => ({ name, dtype, shape }))
+      .sort((a, b) => byNumbers.compare(a.name, b.name)),
   };
   try {
     const model = await openModel(checkpoint);
@@ -72,13 +91,14 @@ async function inspectCheckpoint(dir: string): Promise<CheckpointInspection> {
     const { used, missing, unused } = coverageOf(model, graphs, logical);
     return {
       ...base,
+      sizes: Object.fromEntries(SIZES.map((key) => [key, model.config[key]])) as CheckpointInspection['sizes'],
       coverage: { used: used.length, missing, unused },
       problem: null,
       unknownConfigKeys: unknownKeys(checkpoint.config, model.architecture.keys),
     };
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error;
-    return { ...base, coverage: null, problem: error.message, unknownConfigKeys: [] };
+    return { ...base, sizes: null, coverage: null, problem: error.message, unknownConfigKeys: [] };
   }
 }
 
@@ -116,8 +136,6 @@ export async function inspect(dir: string, lint?: string): Promise<Inspection> {
   return isPackage(dir) ? inspectPackage(dir) : inspectCheckpoint(dir);
 }
 
-const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
-
 function table(rows: string[][]): string[] {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   return rows.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column])).join('  ')}`.trimEnd());
@@ -130,10 +148,21 @@ export function describeInspection(found: Inspection): string {
   if (found.kind === 'checkpoint') {
     const { coverage } = found;
     lines.push(`${found.dir}: ${found.model_type}, layout ${found.layout}`);
-    lines.push(`${(found.parameters / 1e6).toFixed(2)} million parameters, ${megabytes(found.bytes)}`);
+    if (found.sizes) {
+      lines.push(
+        ...Object.entries(found.sizes)
+          .map(([key, value]) => `${key} ${value}`)
+          .reduce<string[]>((rows, each, index) => {
+            if (index % 4 === 0) rows.push(`  ${each}`);
+            else rows[rows.length - 1] += `, ${each}`;
+            return rows;
+          }, []),
+      );
+    }
+    lines.push(`${(found.parameters / 1e6).toFixed(2)} million parameters, ${formatBytes(found.bytes)}`);
     lines.push(
       ...Object.entries(found.dtypes).map(
-        ([dtype, each]) => `  ${dtype}: ${each.tensors} tensors, ${megabytes(each.bytes)}`,
+        ([dtype, each]) => `  ${dtype}: ${each.tensors} tensors, ${formatBytes(each.bytes)}`,
       ),
     );
     if (coverage) {
@@ -156,7 +185,7 @@ export function describeInspection(found: Inspection): string {
   }
   lines.push(`${found.dir}: package of ${found.tool}, target ${found.options.target}`);
   lines.push(
-    `${(found.totals.parameters / 1e6).toFixed(2)} million parameters, ${megabytes(found.totals.weightBytes)}, ` +
+    `${(found.totals.parameters / 1e6).toFixed(2)} million parameters, ${formatBytes(found.totals.weightBytes)}, ` +
       `${found.totals.bitsPerWeight.toFixed(2)} bits per weight`,
   );
   for (const { file, operators } of found.graphs) {
@@ -169,9 +198,9 @@ export function describeInspection(found: Inspection): string {
   lines.push(
     'schemes',
     ...table(
-      Object.entries(found.schemes).map(([name, each]) => [name, `${each.weights} weights`, megabytes(each.bytes)]),
+      Object.entries(found.schemes).map(([name, each]) => [name, `${each.weights} weights`, formatBytes(each.bytes)]),
     ),
   );
-  lines.push('files', ...table(found.files.map(({ name, size }) => [name, megabytes(size)])));
+  lines.push('files', ...table(found.files.map(({ name, size }) => [name, formatBytes(size)])));
   return lines.join('\n');
 }

@@ -1,3 +1,4 @@
+import { unknownKeys } from '../blocks/config.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type {
   Calibration,
@@ -119,6 +120,8 @@ function totalsOf(jobs: Job[]): Plan['totals'] {
  */
 export async function plan(checkpoint: Checkpoint, request: ConvertRequest, calibration?: Calibration): Promise<Plan> {
   const model = await openModel(checkpoint);
+  const unreadConfigKeys = unknownKeys(checkpoint.config, model.architecture.keys);
+  if (request.strictConfig && unreadConfigKeys.length > 0) refuseUnread(unreadConfigKeys, model.config.model_type);
   const targetId = request.target ?? 'cpu';
   const target: Target | undefined = await find('targets', targetId);
   if (!target) throw new UsageError(`--target ${targetId}: ${unknownId('targets', targetId)}`, '--target cpu.');
@@ -151,7 +154,16 @@ export async function plan(checkpoint: Checkpoint, request: ConvertRequest, cali
     copies: checkpoint.companions,
     totals: totalsOf(layout.jobs),
     ...(calibration && options.activations === 'uint16' ? { calibration: calibration.origin } : {}),
+    unreadConfigKeys,
   };
+}
+
+function refuseUnread(keys: string[], family: string): never {
+  throw new InvalidInputError(
+    `config.json: architecture ${family} does not read ${keys.map((key) => `"${key}"`).join(', ')}, and does not know ` +
+      'whether they matter; --strict-config refuses such keys.',
+    'find out what they mean; if they change nothing at inference, convert without --strict-config.',
+  );
 }
 
 /** The options of a conversion; where nothing is said about schemes, integer grids of the checkpoint are kept. */

@@ -109,7 +109,10 @@ async function quantized(
   dressing: Dressing,
   mayKeepGrid: boolean,
 ): Promise<Dressed> {
-  const kept = await gridToKeep(tensor.source, wanted, mayKeepGrid, (args) => dressing.check(args, '--layout'));
+  const kept = await gridToKeep(tensor.source, wanted, mayKeepGrid, (args) => {
+    dressing.check(args, '--layout');
+    if (dressing.keeps?.(args) === false) throw new UsageError('the layout rounds such values');
+  });
   const args = kept ?? wanted;
   const parts = dressing.parts(matrix.rows, matrix.cols, args);
   const sizes = Object.fromEntries(Object.entries(parts).map(([part, { nbytes }]) => [part, nbytes]));

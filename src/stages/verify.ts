@@ -4,12 +4,15 @@ import type { ProgressListener } from '../core/types.js';
 import type { Verdict, VerifyReport } from '../core/verify-report.js';
 import { VERSION } from '../core/version.js';
 import { isFile, isPackage, openPackage } from '../formats/package-reader.js';
+import { openReportFiles } from '../report/verify-files.js';
 import { verifyText } from '../report/verify-text.js';
 import type { Findings } from './verify/findings.js';
 import { judgeGate, parseGate } from './verify/gates.js';
 import { openReference } from './verify/open-reference.js';
+import { provenanceOf } from './verify/provenance.js';
 import type { ReferenceCommand } from './verify/reference-command.js';
 import type { SaveSettings } from './verify/save-reference.js';
+import { manifestOf } from './verify/subject.js';
 import { parseIds } from './verify/token-sets.js';
 import { verifyCheckpoint } from './verify/verify-checkpoint.js';
 import { verifyPackage } from './verify/verify-package.js';
@@ -36,6 +39,8 @@ export interface VerifyOptions {
   /** Ambiguous counts as failed. */
   strict: boolean;
   threads?: number;
+  /** Files to write the report to, .html, .json or .xml, whatever the verdict. */
+  reports?: string[];
   /** The command line, for the report. */
   reproduce: string;
   onProgress: ProgressListener;
@@ -51,6 +56,7 @@ const isCheckpoint = (path: string): boolean => !isPackage(path) && isFile(join(
  */
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const gates = options.gates.map(parseGate);
+  const files = openReportFiles(options.reports ?? []);
   const ids = options.ids === undefined ? undefined : parseIds(options.ids);
   const opened = isCheckpoint(options.path) ? null : openPackage(options.path);
   const reference = await openReference(options.reference, commandOf(options), options);
@@ -61,16 +67,20 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
     : await verifyCheckpoint(options.path, reference, settings);
   for (const gate of gates) findings.checks.push(...judgeGate(gate, findings));
   const { verdict, summary } = judge(findings);
-  return {
+  const report: VerifyReport = {
     formatVersion: 1,
     tool: { name: 'halfbyte', version: VERSION },
     verdict,
     summary,
+    strict: options.strict,
     subject,
     reference: { kind: reference.kind, path: reference.path },
     ...findings,
     reproduce: options.reproduce,
+    provenance: await provenanceOf(options.path, opened && manifestOf(opened), reference),
   };
+  await files.write(report);
+  return report;
 }
 
 const DEFAULT_TIMEOUT = 3600;

@@ -30,7 +30,7 @@ for (const [fixture, request] of cases) {
     const golden = readGolden(join(fixturePath(fixture), 'golden.safetensors'));
     const tensor = (name: string) => golden.get(name) as GoldenTensor;
     const { dir } = await work.convert(fixturePath(fixture), { weights: 'f32', ...request });
-    const decoder = await openDecoder(dir);
+    const decoder = await openDecoder(dir, { threads: 1 });
     try {
       for (const prefix of ['', 'long.']) {
         const ids = rowsOf(tensor(`${prefix}input_ids`));

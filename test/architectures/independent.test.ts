@@ -110,7 +110,7 @@ for (const [name, { config, form, norms, tied, gain, compute }] of Object.entrie
 
   test(`${name}: so does a package, in prefill and in decode`, async () => {
     const { dir } = await work.convert(checkpoint, { weights: 'f32' });
-    const decoder = await openDecoder(dir);
+    const decoder = await openDecoder(dir, { threads: 1 });
     try {
       const off = largestDifference(await decoder.logitsOf(ids), expected);
       assert.ok(off <= TOLERANCE, `${off} off`);

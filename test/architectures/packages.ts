@@ -27,7 +27,7 @@ export function workFolder() {
     async convert(checkpoint: string, request: ConvertRequest): Promise<{ dir: string; plan: Plan }> {
       const planned = await plan(openCheckpoint(checkpoint), request);
       const dir = join(folder, `package-${packages++}`);
-      await writePackage(planned, dir, { workers: 1 }, () => {}, new AbortController().signal);
+      await writePackage(planned, dir, { workers: 0 }, () => {}, new AbortController().signal);
       return { dir, plan: planned };
     },
     remove: () => rmSync(folder, { recursive: true, force: true }),

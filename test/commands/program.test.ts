@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
@@ -31,6 +32,18 @@ test('bin/dev.js runs the sources', () => {
   const { status, stdout } = node([join(root, 'bin/dev.js'), '--version']);
   assert.is(status, 0);
   assert.match(stdout, /^halfbyte\/\d/);
+
+  const folder = mkdtempSync(join(tmpdir(), 'halfbyte-coverage-'));
+  try {
+    const env = { ...process.env, NODE_V8_COVERAGE: folder };
+    const args = [join(root, 'bin/dev.js'), 'inspect', join(root, 'fixtures/llama-hd8'), '--json'];
+    assert.is(spawnSync(process.execPath, args, { env }).status, 0);
+    const loaded = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8'));
+    assert.ok(loaded.some((text) => text.includes('/src/stages/inspect.ts')));
+    assert.not.ok(loaded.some((text) => text.includes('/dist/src/')));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('starting takes less than three times what node itself takes', () => {

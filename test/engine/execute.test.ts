@@ -199,7 +199,7 @@ test('a ceiling of memory is shared out, and refused with the smallest figure th
       dealt = planMemory(4, ceiling, 60 * MIB, needs);
     } catch (error) {
       assert.instance(error, UsageError);
-      assert.match((error as UsageError).report, /Try this: --max-memory 77MiB\./);
+      assert.match((error as UsageError).report, /Try this: --max-memory 80MiB\./);
       continue;
     }
     assert.is(ceiling, 77 * MIB);

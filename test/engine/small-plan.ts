@@ -116,6 +116,7 @@ export async function smallPlan(bench: Workbench, rows = 60, cols = 64, largeRow
     files: [...sizes].map(([name, nbytes]) => ({ name, nbytes })),
     jobs,
     texts: [],
+    unreadConfigKeys: [],
     copies: ['tokenizer.json'],
     totals: { parameters: 0, weightBytes: 0, sourceBytes: 0, bitsPerWeight: 0 },
   };

@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { JsonObject } from '../../src/core/types.js';
 import layout from '../../src/layouts/compressed_tensors.js';
-import { dressIntegers, equalFloats, integerParts, MemoryTensors, vectorsOf } from './vectors.js';
+import { type FloatVector, holdFloats, holdIntegers, vectorsOf } from './vectors.js';
 
 // Referee: fixtures/layouts/vectors.py, by the rules of compressed-tensors' own packers, see fixtures/layouts/README.md.
 
@@ -14,24 +14,34 @@ const config = (weights: JsonObject = {}): JsonObject => ({
 });
 
 for (const vector of vectorsOf('pack_quantized')) {
-  test(`pack-quantized, ${vector.name}: values, codes and scales are read as they were packed`, async () => {
-    const memory = new MemoryTensors(vector.tensors);
-    const source = memory.packed(layout, config());
-    assert.equal([source.rows, source.cols], [vector.rows, vector.cols]);
-    for (const quanta of [1, 3, 100]) equalFloats(memory.decode(layout, source, quanta), vector.values);
-    assert.equal(layout.grid(source), vector.args);
-    assert.equal(await memory.unpack(layout, source, vector.args), await integerParts(vector));
-  });
-
-  test(`pack-quantized, ${vector.name}: written in runs of rows`, async () => {
-    const { dressing } = layout;
-    dressing.check(vector.args, '--weights');
-    assert.ok(dressing.quantizes({ name: 'm.weight', rows: vector.rows, cols: vector.cols }, vector.args));
-    for (const count of [8, vector.rows]) {
-      const made = await dressIntegers(dressing, vector, count);
-      assert.equal(made, vector.tensors);
-    }
+  test(`pack-quantized, ${vector.name}`, async () => {
+    await holdIntegers(layout, config(), vector, { quanta: [1, 3, 100], counts: [8, vector.rows] });
   });
 }
+
+for (const vector of vectorsOf<FloatVector>('fp4').filter(({ name }) => !name.startsWith('mlx'))) {
+  test(`${vector.name}-pack-quantized`, async () => {
+    await holdFloats(layout, config(), vector, { quanta: [1, 5, 100], counts: [5, vector.rows] });
+  });
+}
+
+for (const vector of vectorsOf<FloatVector>('fp8').filter(({ name }) => !name.startsWith('deepseek'))) {
+  test(`float-quantized, ${vector.name}`, async () => {
+    const block = vector.args.block_structure;
+    const counts = block ? [block[0], vector.rows] : [3, vector.rows];
+    await holdFloats(layout, config(block ? { block_structure: block } : {}), vector, { quanta: [1, 3, 200], counts });
+  });
+}
+
+test('nvfp4: projections that engines run as one share the scale of the tensor', () => {
+  const args = { ...vectorsOf<FloatVector>('fp4')[0].args };
+  const key = (name: string) => layout.dressing.sharedScale?.({ name, rows: 1, cols: 16 }, args);
+  const layer = 'model.layers.0';
+  assert.is(key(`${layer}.self_attn.q_proj.weight`), key(`${layer}.self_attn.v_proj.weight`));
+  assert.is(key(`${layer}.mlp.gate_proj.weight`), key(`${layer}.mlp.up_proj.weight`));
+  assert.is(key(`${layer}.mlp.experts.7.w1.weight`), key(`${layer}.mlp.experts.7.w3.weight`));
+  assert.is.not(key(`${layer}.self_attn.q_proj.weight`), key('model.layers.1.self_attn.q_proj.weight'));
+  assert.is(key(`${layer}.mlp.down_proj.weight`), undefined);
+});
 
 test.run();

@@ -35,6 +35,17 @@ export interface Vector {
   tensors: Record<string, VectorTensor>;
 }
 
+/** A matrix of small floats: the parts of its scheme, what they stand for, and the tensors that a layout makes of them. */
+export interface FloatVector {
+  name: string;
+  args: QuantizationArgs;
+  rows: number;
+  cols: number;
+  parts: Record<string, string>;
+  values: number[];
+  tensors: Record<string, VectorTensor>;
+}
+
 export const vectorsOf = <T = Vector>(name: string): T[] =>
   JSON.parse(readFileSync(`fixtures/layouts/${name}.json`, 'utf8'));
 
@@ -167,6 +178,73 @@ export async function dressIntegers(dressing: Dressing, vector: Vector, count: n
   }
   const { args, rows, cols } = vector;
   return dress(dressing, args, [rows, cols], (from) => runs.get(from) as Packed, count);
+}
+
+/** The parts of a float vector's rows [from, from + count), cut where their scheme cuts them. */
+async function floatParts({ args, cols, parts }: FloatVector, from: number, count: number): Promise<Packed> {
+  const scheme = (await find('schemes', args.scheme))!;
+  const [before, until] = [from, from + count].map((rows) => scheme.layout(rows, cols, args));
+  return Object.fromEntries(
+    Object.entries(parts).map(([part, hex]) => {
+      const start = until[part].fixed || from === 0 ? 0 : before[part].nbytes;
+      return [part, bytesOf(hex).subarray(start, until[part].nbytes)];
+    }),
+  );
+}
+
+/** The tensors that a dressing makes of a float vector's parts in runs of `count` rows. */
+export async function dressFloats(dressing: Dressing, vector: FloatVector, count: number) {
+  const { args, rows, cols } = vector;
+  const runs = new Map<number, Packed>();
+  for (let from = 0; from < rows; from += count) {
+    runs.set(from, await floatParts(vector, from, Math.min(count, rows - from)));
+  }
+  return dress(dressing, args, [rows, cols], (from) => runs.get(from) as Packed, count);
+}
+
+/** Holds a layout to a float vector: values, grid, parts, and the tensors that it writes in runs of rows. */
+export async function holdFloats(
+  layout: Layout,
+  config: JsonObject,
+  vector: FloatVector,
+  runs: { quanta: number[]; counts: number[] },
+): Promise<void> {
+  const memory = new MemoryTensors(vector.tensors);
+  const source = memory.packed(layout, config);
+  assert.equal([source.rows, source.cols], [vector.rows, vector.cols]);
+  for (const quanta of runs.quanta) equalFloats(memory.decode(layout, source, quanta), vector.values);
+  assert.equal(sorted(layout.grid?.(source)), sorted(vector.args));
+  const parts = await memory.unpack(layout, source, vector.args);
+  for (const [part, hex] of Object.entries(vector.parts)) {
+    assert.is(Buffer.from(parts[part]).toString('hex'), hex, part);
+  }
+  const { dressing } = layout;
+  if (!dressing || runs.counts.length === 0) return;
+  dressing.check(vector.args, '--weights');
+  for (const count of runs.counts) assert.equal(await dressFloats(dressing, vector, count), vector.tensors);
+}
+
+const sorted = (args: object | undefined) => args && Object.fromEntries(Object.entries(args).sort());
+
+/** Holds a layout to an integer vector likewise. */
+export async function holdIntegers(
+  layout: Layout,
+  config: JsonObject,
+  vector: Vector,
+  runs: { quanta: number[]; counts: number[] },
+): Promise<MemoryTensors> {
+  const memory = new MemoryTensors(vector.tensors);
+  const source = memory.packed(layout, config);
+  assert.equal([source.rows, source.cols], [vector.rows, vector.cols]);
+  for (const quanta of runs.quanta) equalFloats(memory.decode(layout, source, quanta), vector.values);
+  assert.equal(sorted(layout.grid?.(source)), sorted(vector.args));
+  assert.equal(await memory.unpack(layout, source, vector.args), await integerParts(vector));
+  const { dressing } = layout;
+  if (!dressing || runs.counts.length === 0) return memory;
+  dressing.check(vector.args, '--weights');
+  assert.ok(dressing.quantizes({ name: 'm.weight', rows: vector.rows, cols: vector.cols }, vector.args));
+  for (const count of runs.counts) assert.equal(await dressIntegers(dressing, vector, count), vector.tensors);
+  return memory;
 }
 
 /** Rows of an integer vector as a vector of its own. */

@@ -59,7 +59,7 @@ async function compare(checkpoint: string, request: ConvertRequest) {
   const { logits } = await run(graphs.decoder, ids, options, dequantized(graphs.decoder, lowered));
   const least = Math.min(...margins);
   assert.ok(least > NEAR_TIE, `a routing decision has a margin of ${least}: a near-tie, choose other ids`);
-  const decoder = await openDecoder(dir);
+  const decoder = await openDecoder(dir, { threads: 1 });
   try {
     const off = largestDifference(await decoder.logitsOf(ids), logits);
     assert.ok(off <= TOLERANCE, `${JSON.stringify(request)}: ${off} off, least routing margin ${least}`);

@@ -2,6 +2,7 @@ import { UsageError } from '../../core/errors.js';
 import { matrixKind } from '../../core/matrix-kinds.js';
 import type { DressedCheckpoint, Dressing, JsonObject, QuantizationArgs } from '../../core/types.js';
 import { floatWriter } from './write_float.js';
+import { mxfp4Writer, nvfp4Writer } from './write_fp4.js';
 import { packWriter } from './write_packed.js';
 import { type CompressedWriter, moduleOf } from './writer.js';
 
@@ -9,6 +10,8 @@ const WRITERS: Record<string, CompressedWriter> = {
   int4: packWriter,
   int8: packWriter,
   fp8_e4m3: floatWriter,
+  nvfp4: nvfp4Writer,
+  mxfp4: mxfp4Writer,
 };
 
 const writerOf = ({ scheme }: QuantizationArgs): CompressedWriter => WRITERS[scheme];
@@ -39,6 +42,7 @@ export const compressedDressing: Dressing = {
 
   // engines read embeddings, heads and routers as floats
   quantizes: (matrix, args) => matrixKind(matrix.name) === 'linear' && writerOf(args).quantizes(matrix, args),
+  sharedScale: (matrix, args) => writerOf(args).sharedScale?.(matrix, args),
   rowQuantum: (args) => writerOf(args).rowQuantum(args),
   parts: (rows, cols, args) => writerOf(args).parts(rows, cols, args),
   pack: (packed, rows, cols, args, out) => writerOf(args).pack(packed, rows, cols, args, out),
@@ -74,7 +78,8 @@ function configGroup(args: QuantizationArgs, targets: string[], isMixed: boolean
   const writer = writerOf(args);
   return {
     targets,
-    ...(isMixed ? { format: writer.format } : {}),
+    // engines that read mxfp4 look for it here, and those that do not know the key read none
+    ...(isMixed || writer === mxfp4Writer ? { format: writer.format } : {}),
     weights: writer.weights(args),
     input_activations: writer.activations(args),
     output_activations: null,

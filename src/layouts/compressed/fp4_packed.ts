@@ -1,13 +1,10 @@
-import { f8e4m3ToFloat32, f8e8m0ToFloat32 } from '../../core/dtype.js';
-import type { Packed, PackedSource, TensorRef } from '../../core/types.js';
+import type { Packed, TensorRef } from '../../core/types.js';
+import mxfp4 from '../../schemes/mxfp4.js';
+import nvfp4 from '../../schemes/nvfp4.js';
+import { E4M3_TABLE, E8M0_TABLE, e2m1Values } from '../packing/e2m1.js';
 import { scalesOf } from '../packing/integer-rows.js';
 import { allBytes, packedMatrix, partOf, refuseShape, rowBytes } from '../packing/stored-tensors.js';
 import type { CompressedForm } from './form.js';
-
-/** Values of E2M1 by code: a sign, two bits of exponent, one of mantissa. */
-export const E2M1 = Float32Array.of(0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6);
-const E8M0 = Float32Array.from({ length: 256 }, (_, code) => f8e8m0ToFloat32(code));
-const E4M3 = Float32Array.from({ length: 256 }, (_, code) => f8e4m3ToFloat32(code));
 
 /**
  * nvfp4-pack-quantized and mxfp4-pack-quantized: E2M1 codes, even columns in low nibbles. NVFP4 has an E4M3 scale for
@@ -43,26 +40,20 @@ export const fp4Packed: CompressedForm = {
     };
   },
 
-  decode(source, _from, count, bytes, out) {
-    const { cols } = source;
-    const group = source.parameters.group_size as number;
-    const groups = source.parts.scales.shape[1];
-    const table = source.parts.scales.dtype === 'F8_E4M3' ? E4M3 : E8M0;
-    const divisor = globalScaleOf(bytes);
-    for (let row = 0; row < count; row++) {
-      for (let col = 0; col < cols; col++) {
-        const i = row * cols + col;
-        const scale = Math.fround(table[bytes.scales[row * groups + Math.floor(col / group)]] / divisor);
-        out[i] = E2M1[(bytes.codes[i >> 1] >> ((i & 1) * 4)) & 15] * scale;
-      }
-    }
+  decode({ cols, parts, parameters }, _from, count, bytes, out) {
+    const table = parts.scales.dtype === 'F8_E4M3' ? E4M3_TABLE : E8M0_TABLE;
+    const group = parameters.group_size as number;
+    e2m1Values({ ...bytesOf(bytes), table, divisor: globalScaleOf(bytes), group }, count, cols, out);
   },
 
-  grid: gridOf,
+  grid: ({ parts }) => (parts.scales.dtype === 'F8_E4M3' ? nvfp4.defaults : mxfp4.defaults),
+
+  unpack(_source, _from, _count, bytes, _args, out) {
+    out.codes.set(bytes.codes);
+    out.scales.set(bytes.scales);
+    if (bytes.global_scale) out.global_scale.set(bytes.global_scale);
+  },
 };
 
+const bytesOf = ({ codes, scales }: Packed) => ({ codes, scales });
 const globalScaleOf = (bytes: Packed): number => (bytes.global_scale ? scalesOf('F32', bytes.global_scale, 1)[0] : 1);
-
-function gridOf(_source: PackedSource): undefined {
-  return undefined;
-}

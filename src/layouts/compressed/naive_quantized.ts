@@ -117,6 +117,7 @@ function integerRows(source: PackedSource, count: number, bytes: Packed): Intege
   return {
     bits: 8,
     codes: unsigned(bytes.codes),
+    rowBytes: source.cols,
     scales: height > 1 ? new Float32Array(count).fill(read[0]) : read,
     zeroPoints: zeroPoints && height > 1 ? new Uint8Array(count).fill(zeroPoints[0]) : zeroPoints,
     groupSize: source.cols,

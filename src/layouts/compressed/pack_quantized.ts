@@ -1,13 +1,6 @@
 import type { Json, Packed, PackedSource, TensorRef } from '../../core/types.js';
 import { groupIndex, isPermuted } from '../packing/group-index.js';
-import {
-  type IntegerRows,
-  integerGrid,
-  integerParts,
-  integerValues,
-  scalesOf,
-  spreadCodes,
-} from '../packing/integer-rows.js';
+import { type IntegerRows, integerGrid, integerParts, integerValues, scalesOf } from '../packing/integer-rows.js';
 import { allBytes, packedMatrix, partOf, refuseShape, rowBytes } from '../packing/stored-tensors.js';
 import type { CompressedForm } from './form.js';
 
@@ -84,7 +77,8 @@ function openRows(source: PackedSource, count: number, bytes: Packed): IntegerRo
   const groups = scales.shape[1];
   return {
     bits,
-    codes: spreadCodes(bytes.codes, bits, count, source.cols, 4 * codes.shape[1]),
+    codes: bytes.codes,
+    rowBytes: 4 * codes.shape[1],
     scales: scalesOf(scales.dtype, bytes.scales, count * groups),
     zeroPoints: bytes.zero_points ? zeroPointsOf(bytes.zero_points, bits, count, groups) : undefined,
     groupSize: source.parameters.group_size as number,

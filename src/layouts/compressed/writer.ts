@@ -2,7 +2,7 @@ import type { Dressing, JsonObject, NamedMatrix, QuantizationArgs } from '../../
 
 /** One of compressed-tensors' formats, written. */
 export interface CompressedWriter
-  extends Pick<Dressing, 'check' | 'quantizes' | 'rowQuantum' | 'parts' | 'pack' | 'tensors'> {
+  extends Pick<Dressing, 'check' | 'quantizes' | 'sharedScale' | 'rowQuantum' | 'parts' | 'pack' | 'tensors'> {
   /** Name of the format in quantization_config. */
   format: string;
   /** Settings of weights and of activations in compressed-tensors' own words. */

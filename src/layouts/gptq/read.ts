@@ -2,7 +2,7 @@ import type { Layout, LogicalTensor, Packed, PackedSource, StoredValues, TensorR
 import { groupIndex, isPermuted } from '../packing/group-index.js';
 import { type IntegerRows, integerGrid, integerParts, integerValues, scalesOf } from '../packing/integer-rows.js';
 import { allBytes, columnBytes, packedMatrix, partOf, refuseShape, type Tensors } from '../packing/stored-tensors.js';
-import { repeated, transpose, wordsOf } from '../packing/words.js';
+import { repeated, segmentedQuantum, transpose, wordsOf } from '../packing/words.js';
 
 /** How a module's words are to be read. */
 interface GptqParameters {
@@ -48,11 +48,8 @@ export function gptqMatrix(
   return packedMatrix(layout, name, [rows, cols], parts, { ...parameters });
 }
 
-/** Long enough pieces of each segment to be read one by one, and whole words of zero points. */
-const ROW_QUANTUM = 64;
-
 export const gptqRows: Pick<Layout, 'rowQuantum' | 'needs' | 'decode' | 'grid' | 'unpack'> = {
-  rowQuantum: () => ROW_QUANTUM,
+  rowQuantum: ({ cols }) => segmentedQuantum(cols),
 
   needs(source, from, count) {
     const { codes, scales, zero_points: zeroPoints, group_index: index } = source.parts;
@@ -82,25 +79,17 @@ export const gptqRows: Pick<Layout, 'rowQuantum' | 'needs' | 'decode' | 'grid' |
 function integerRows(source: PackedSource, count: number, bytes: Packed): IntegerRows {
   const { bits, group_size: groupSize, zero_offset: offset } = parametersOf(source);
   const { cols } = source;
-  const perWord = 32 / bits;
-  const mask = 2 ** bits - 1;
-  const codes = new Uint8Array(count * cols);
-  const words = wordsOf(bytes.codes);
-  for (let first = 0; first < cols; first += perWord) {
-    const segment = (first / perWord) * count;
-    for (let row = 0; row < count; row++) {
-      const word = words[segment + row];
-      const at = row * cols + first;
-      for (let j = 0; j < perWord; j++) codes[at + j] = (word >>> (bits * j)) & mask;
-    }
-  }
+  const rowWords = (cols * bits) / 32;
+  const words = new Uint32Array(count * rowWords);
+  transpose(wordsOf(bytes.codes), rowWords, count, words);
   const groups = source.parts.scales.shape[0];
   const across = scalesOf(source.parts.scales.dtype, bytes.scales, groups * count);
   const scales = new Float32Array(count * groups);
   transpose(new Uint32Array(across.buffer), groups, count, new Uint32Array(scales.buffer));
   return {
     bits,
-    codes,
+    codes: new Uint8Array(words.buffer),
+    rowBytes: 4 * rowWords,
     scales,
     zeroPoints: bytes.zero_points && zeroPointsOf(bytes.zero_points, bits, offset, groups, count),
     groupSize,

@@ -48,3 +48,12 @@ export function transposeScales(from: Uint8Array, rows: number, cols: number, by
 /** Codes of `bits` for every place of a word, as 0x88888888. */
 export const repeated = (code: number, bits: number): number =>
   (bits === 4 ? code * 0x11111111 : code * 0x01010101) >>> 0;
+
+/** Float32 bytes that rows read together of a part in segments should have, for pieces long enough to be read one by one. */
+const SEGMENTED_BYTES = 1 << 20;
+
+/** Rows to read together where each segment of a part holds a piece of them: 64 to 512, whole words of any part. */
+export function segmentedQuantum(cols: number): number {
+  const fitting = 2 ** Math.floor(Math.log2(SEGMENTED_BYTES / (4 * cols)));
+  return Math.min(512, Math.max(64, fitting));
+}

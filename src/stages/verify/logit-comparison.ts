@@ -39,6 +39,7 @@ export class LogitComparison {
   readonly #kl: number[] = [];
   readonly #lengths: number[] = [];
   readonly #error = new ErrorSums();
+  readonly #differing: number[] = [];
   #disagreements: Disagreement[] = [];
   /** Sum over positions of what a reduced reference leaves open. */
   #klBound = 0;
@@ -63,6 +64,7 @@ export class LogitComparison {
     this.#klBound += klBound;
     const [theirs, ours] = [greatest(reference, 3), greatest(actual, 3)];
     if (theirs[0] === ours[0]) return;
+    this.#differing.push(this.#kl.length - 1);
     if (reference[theirs[0]] - reference[ours[0]] <= NEAR_TIE) this.#ties++;
     const token = (each: number) => ({ id: each, text: this.textOf(each) });
     this.#keep({
@@ -118,6 +120,7 @@ export class LogitComparison {
       disagreements: worst(this.#disagreements),
       ...(this.#klBound > 0 ? { klBound: this.#klBound / this.#kl.length } : {}),
       ...(this.#ties > 0 ? { ties: this.#ties } : {}),
+      differing: this.#differing,
     };
   }
 }

@@ -6,9 +6,9 @@ import type { Manifest } from '../../formats/manifest.js';
 import type { Package } from '../../formats/package-reader.js';
 import { layoutOf } from '../coverage.js';
 import { drawGraphs, type Model, openModel } from '../model.js';
-
 import { schemeOf } from './checkpoint-weights.js';
 import type { ReferenceCheckpoint } from './engine.js';
+import { schemeSizes } from './scheme-sizes.js';
 
 /** The manifest of a package, null in a package of another tool. */
 export const manifestOf = (opened: Package): Manifest | null => opened.manifest as unknown as Manifest | null;
@@ -60,6 +60,7 @@ export function describePackage(opened: Package): VerifySubject {
     parameters: manifest.totals.parameters,
     weightBytes: manifest.totals.weightBytes,
     bitsPerWeight: manifest.totals.bitsPerWeight,
+    sizes: schemeSizes(manifest.tensors),
     files: manifest.files.map(({ name, size }) => ({ name, size })),
   };
 }

@@ -24,7 +24,7 @@ import { askCommand } from './reference-command.js';
 import { keeping, runReference, storedComparison, tokensOf } from './run-sets.js';
 import { savedReference } from './save-reference.js';
 import { describeCheckpoint } from './subject.js';
-import { batchesOf, type TokenSet } from './token-sets.js';
+import { batchesOf, comparedTokens, type TokenSet } from './token-sets.js';
 import type { PackageSettings } from './verify-package.js';
 import { checkPairs } from './weight-checks.js';
 import { weightHypotheses } from './weight-hypotheses.js';
@@ -131,6 +131,7 @@ async function compare(
     metrics: await positionMetrics(),
     textOf: (id: number) => tokenizer?.decode([id]) ?? null,
   };
+  findings.tokens = comparedTokens(sets, context.textOf);
   try {
     for (const set of sets) await compareSet(mine, theirs, set, context, findings);
     context.saved?.finish();

@@ -25,6 +25,7 @@ import { runDecoding } from './run-decoding.js';
 import { runSets } from './run-sets.js';
 import { type SaveSettings, savedReference } from './save-reference.js';
 import { checkManifest, describePackage, drawnDecoder, manifestOf, modelOfConfig } from './subject.js';
+import { comparedTokens } from './token-sets.js';
 import { unexplainedLogits } from './unexplained.js';
 import { checkWeights } from './weight-checks.js';
 import { weightHypotheses } from './weight-hypotheses.js';
@@ -152,6 +153,7 @@ async function runChosen(
     threads: settings.threads,
     signal: settings.signal,
   };
+  findings.tokens = comparedTokens(sets, context.textOf);
   try {
     await runSets(context, sets, findings);
     context.saved?.finish();

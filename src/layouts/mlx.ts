@@ -1,0 +1,46 @@
+import type { Layout, LogicalTensor, PackedSource } from '../core/types.js';
+import { affine } from './mlx/affine.js';
+import type { MlxForm } from './mlx/form.js';
+import { MLX_MODES, type MlxMode, mlxQuantization, moduleSettings } from './mlx/modes.js';
+import { smallFloat } from './mlx/small-floats.js';
+import { mlxDressing } from './mlx/write.js';
+import { floatTensors, refuseSetting } from './packing/stored-tensors.js';
+
+const FORMS: Record<MlxMode, MlxForm> = {
+  affine,
+  mxfp4: smallFloat('mxfp4'),
+  nvfp4: smallFloat('nvfp4'),
+  mxfp8: smallFloat('mxfp8'),
+};
+
+/** mlx: checkpoints of mlx-lm. A module is quantized where it has `scales` beside its weight. */
+export default {
+  matches: (config) => mlxQuantization(config) !== undefined,
+
+  undress(tensors, config, values) {
+    const quantization = mlxQuantization(config) ?? {};
+    const matrices: LogicalTensor[] = [];
+    for (const { name, dtype } of tensors.values()) {
+      if (!name.endsWith('.weight') || dtype !== 'U32') continue;
+      const module = name.slice(0, -'.weight'.length);
+      const { bits, mode } = moduleSettings(quantization, module);
+      const form = MLX_MODES.find((each) => each === mode);
+      if (!form) refuseSetting('mlx', 'mode', mode, MLX_MODES.join(', '));
+      matrices.push(FORMS[form].matrix(module, tensors, values, bits));
+    }
+    const partsOf = ({ source }: LogicalTensor) =>
+      Object.values((source as PackedSource).parts).map(({ name }) => name);
+    const logical = floatTensors(tensors, new Set(matrices.flatMap(partsOf)));
+    for (const matrix of matrices) logical.set(matrix.name, matrix);
+    return logical;
+  },
+
+  rowQuantum: () => 1,
+  needs: (source, from, count) => formOf(source).needs(source, from, count),
+  decode: (source, from, count, bytes, out) => formOf(source).decode(source, from, count, bytes, out),
+  grid: (source) => formOf(source).grid(source),
+  unpack: (source, from, count, bytes, args, out) => formOf(source).unpack(source, from, count, bytes, args, out),
+  dressing: mlxDressing,
+} satisfies Layout;
+
+const formOf = (source: PackedSource): MlxForm => FORMS[source.parameters.form as MlxMode];
