@@ -32,12 +32,16 @@ export default class Verify extends HalfbyteCommand {
     },
   ];
   static override args = {
-    path: stringArgument({ description: 'Directory of the package.' }),
+    path: stringArgument({ description: 'Directory of the package or of the quantized checkpoint.' }),
   };
   static override flags = {
-    reference: string({
-      description: 'The original checkpoint, or a safetensors file with its logits.',
+    reference: string({ description: 'The original checkpoint, or a safetensors file with its logits.' }),
+    'reference-command': string({
+      description: "A program that answers ids with logits, as 'python scripts/reference_hf.py <checkpoint>'.",
     }),
+    'reference-timeout': integer({ min: 1, description: 'Seconds that it may take. Default: 3600.' }),
+    'save-reference': string({ description: "File that keeps the reference's logits for the next --reference." }),
+    'save-reference-top': integer({ min: 5, description: 'Keep so many logits of each position. Default: all.' }),
     gate: string({
       multiple: true,
       multipleNonGreedy: true,
@@ -65,7 +69,8 @@ export default class Verify extends HalfbyteCommand {
   async run(): Promise<VerifyReport | ReportComparison> {
     const { args, flags } = await this.parse(Verify);
     if (flags.compare) return this.#compare(flags.compare, args.path);
-    if (args.path === undefined || flags.reference === undefined) {
+    const hasReference = flags.reference !== undefined || flags['reference-command'] !== undefined;
+    if (args.path === undefined || !hasReference) {
       throw new UsageError(
         `verify needs ${args.path === undefined ? 'a package' : 'a --reference'}.`,
         'halfbyte verify <package> --reference <checkpoint>.',
@@ -75,6 +80,10 @@ export default class Verify extends HalfbyteCommand {
     const report = await verify({
       path: args.path,
       reference: flags.reference,
+      referenceCommand: flags['reference-command'],
+      referenceTimeout: flags['reference-timeout'],
+      saveReference: flags['save-reference'],
+      saveReferenceTop: flags['save-reference-top'],
       gates: flags.gate,
       text: flags.text,
       windows: flags.windows,

@@ -1,4 +1,4 @@
-import { HalfbyteError } from '../core/errors.js';
+import { HalfbyteError, UsageError } from '../core/errors.js';
 import { matchesGlob } from '../core/glob.js';
 import type { ConvertOptions, LogicalTensor, QuantizationArgs, RowSource } from '../core/types.js';
 import { find } from '../registry.js';
@@ -42,7 +42,11 @@ export async function gridOverrides(
     const grid = (await find('layouts', source.layout))?.grid?.(source);
     if (grid?.scheme !== 'int4' && grid?.scheme !== 'int8') continue;
     const wanted: QuantizationArgs = { ...options.weights, scheme: grid.scheme };
-    const scheme = await gridToKeep(source, wanted, true, check);
+    // The operators of a package take scales of F32 and F16; BF16 ones are F32 too, bit for bit.
+    const scheme = await gridToKeep(source, wanted, true, (args) => {
+      if (args.scale_dtype === 'BF16') throw new UsageError('a package stores its scales as F32 or F16.');
+      check(args);
+    });
     if (scheme) overrides.push({ pattern: name, scheme });
   }
   return overrides;

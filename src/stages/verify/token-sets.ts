@@ -3,12 +3,18 @@ import type { ComparedTokens } from '../../core/verify-report.js';
 import { seededRandom } from '../../metrics/math/bootstrap.js';
 import type { StoredSet } from './stored-reference.js';
 
+/** What a referee has said about a token set. */
+export interface Answer {
+  referee: 'golden' | 'command';
+  stored: StoredSet;
+}
+
 /** Token ids that package and reference are both asked about. */
 export interface TokenSet {
   name: string;
   sequences: number[][];
-  /** The reference's stored answer, where there is one. */
-  stored?: StoredSet;
+  /** Stored answers; the reference engine's are computed. */
+  answers: Answer[];
 }
 
 /** Tokens of the random set: enough for the reference to take seconds, too few for narrow intervals. */
@@ -50,6 +56,8 @@ export function comparedTokens(sets: readonly TokenSet[], textOf: (id: number) =
 export interface Batch {
   from: number;
   sequences: number[][];
+  /** First token of each sequence, counted from the batch's begin. */
+  starts: number[];
 }
 
 /** Splits sequences into batches; one sequence alone may be larger than a batch should be. */
@@ -59,10 +67,12 @@ export function batchesOf(sequences: number[][], vocabulary: number): Batch[] {
   sequences.forEach((sequence, index) => {
     const size = sequence.length * vocabulary;
     if (batches.length === 0 || values + size > BATCH_VALUES) {
-      batches.push({ from: index, sequences: [] });
+      batches.push({ from: index, sequences: [], starts: [] });
       values = 0;
     }
-    batches[batches.length - 1].sequences.push(sequence);
+    const batch = batches[batches.length - 1];
+    batch.starts.push(values / vocabulary);
+    batch.sequences.push(sequence);
     values += size;
   });
   return batches;
