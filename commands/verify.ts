@@ -1,33 +1,59 @@
 import { string as stringArgument } from '@oclif/core/args';
 import { boolean, integer, string } from '@oclif/core/flags';
 import { HalfbyteCommand } from '../src/command.js';
+import { commandLine } from '../src/core/command-line.js';
+import { UsageError } from '../src/core/errors.js';
+import type { ReportComparison } from '../src/core/verify-comparison.js';
 import type { VerifyReport } from '../src/core/verify-report.js';
+
+/** Flags that change how a report is shown, not what it says. */
+const SHOWING = { report: 'value', json: 'flag', quiet: 'flag' } as const;
 
 export default class Verify extends HalfbyteCommand {
   static override summary = 'Prove that a package still says what its checkpoint said.';
   static override description =
     'Judges structure (the graph against the reference engine on the same numbers), weights and integrity; KL ' +
-    'divergence, agreement and perplexity are reported and judged by --gate. Exit code 1: the package differs; 3: ' +
-    'one of the two cannot be read.';
+    'divergence, agreement and perplexity are reported and judged by --gate. Exit code 1: the package differs, or ' +
+    'with --compare the second verdict is worse than the first; 3: one of the two cannot be read.';
   static override examples = [
     '<%= config.bin %> <%= command.id %> union-int4 --reference fixtures/union-1.8m/golden.safetensors',
     {
       description: 'perplexity on the same windows as well',
       command: '<%= config.bin %> <%= command.id %> union-int4 --reference golden.safetensors --text heldout.txt',
     },
+    {
+      description: 'a page for people, JUnit for CI, JSON for the next comparison',
+      command:
+        '<%= config.bin %> <%= command.id %> out --reference model --report out.html --report out.xml --report out.json',
+    },
+    {
+      description: 'what changed between two runs',
+      command: '<%= config.bin %> <%= command.id %> --compare before.json after.json',
+    },
   ];
   static override args = {
-    path: stringArgument({ required: true, description: 'Directory of the package.' }),
+    path: stringArgument({ description: 'Directory of the package.' }),
   };
   static override flags = {
     reference: string({
-      required: true,
       description: 'The original checkpoint, or a safetensors file with its logits.',
     }),
     gate: string({
       multiple: true,
+      multipleNonGreedy: true,
       default: [],
       description: "A demand, as 'kl_divergence<0.02'; may be given more than once.",
+    }),
+    report: string({
+      multiple: true,
+      multipleNonGreedy: true,
+      default: [],
+      description: 'Write the report to this file: .html, .xml (JUnit) or .json; may be given more than once.',
+    }),
+    compare: string({
+      multiple: true,
+      description: 'Two reports in JSON: say what changed from the first to the second, instead of verifying.',
+      helpValue: '<before> <after>',
     }),
     text: string({ description: 'Text file whose perplexity is measured.' }),
     windows: integer({ min: 1, description: 'At most so many windows of 256 tokens of it. Default: all.' }),
@@ -36,8 +62,15 @@ export default class Verify extends HalfbyteCommand {
     threads: integer({ min: 1, description: 'Threads of the runtime. Default: one a physical core.' }),
   };
 
-  async run(): Promise<VerifyReport> {
+  async run(): Promise<VerifyReport | ReportComparison> {
     const { args, flags } = await this.parse(Verify);
+    if (flags.compare) return this.#compare(flags.compare, args.path);
+    if (args.path === undefined || flags.reference === undefined) {
+      throw new UsageError(
+        `verify needs ${args.path === undefined ? 'a package' : 'a --reference'}.`,
+        'halfbyte verify <package> --reference <checkpoint>.',
+      );
+    }
     const { describeVerify, verify } = await import('../src/stages/verify.js');
     const report = await verify({
       path: args.path,
@@ -48,12 +81,28 @@ export default class Verify extends HalfbyteCommand {
       ids: flags.ids,
       strict: flags.strict,
       threads: flags.threads,
-      reproduce: ['halfbyte', 'verify', ...this.argv].join(' '),
+      reports: flags.report,
+      reproduce: `halfbyte verify ${commandLine(this.argv, SHOWING)}`,
       onProgress: this.progress('Verifying'),
       signal: this.signal,
     });
     if (report.verdict === 'fail' || (report.verdict === 'ambiguous' && flags.strict)) this.exitCode = 1;
     this.log(describeVerify(report));
+    for (const file of flags.report) this.note(`Report: ${file}`);
     return report;
+  }
+
+  async #compare(files: string[], path: string | undefined): Promise<ReportComparison> {
+    if (path !== undefined) {
+      throw new UsageError(
+        `--compare takes two reports and no package; "${path}" is left over.`,
+        'halfbyte verify --compare before.json after.json.',
+      );
+    }
+    const { compareReportFiles, describeComparison } = await import('../src/stages/compare-reports.js');
+    const comparison = await compareReportFiles(files);
+    if (comparison.isWorse) this.exitCode = 1;
+    this.log(describeComparison(comparison));
+    return comparison;
   }
 }

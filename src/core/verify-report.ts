@@ -1,4 +1,9 @@
-/** What `verify` says: plain data, the `--json` document (docs/verify-report.md), and all that the report writers read. */
+/**
+ * What `verify` says: plain data, the `--json` document (docs/verify.md; its schema is made by
+ * `report/verify-schema.ts`), and all that the report writers read. JSON has null where a number is not finite.
+ */
+
+import type { JsonObject } from './types.js';
 
 export type Verdict = 'pass' | 'fail' | 'ambiguous';
 
@@ -73,6 +78,15 @@ export interface Comparison {
   relativeError: number;
   /** The positions with the greatest KL among those at which the most likely token differs, at most 40. */
   disagreements: Disagreement[];
+  /** All positions at which it differs, counted as in `kl`. */
+  differing?: number[];
+}
+
+/** The token ids of each set, and what a tokenizer says of those that occur in them. */
+export interface ComparedTokens {
+  sets: { name: string; sequences: number[][] }[];
+  /** Text by id; empty without a tokenizer. */
+  texts: Record<string, string>;
 }
 
 export interface PerplexityResult {
@@ -161,6 +175,14 @@ export interface Localisation {
   hypotheses: Hypothesis[];
 }
 
+/** What the weights of one scheme take; tables of positions and bytes that several graphs share count once or not at all. */
+export interface SchemeSize {
+  scheme: string;
+  weights: number;
+  parameters: number;
+  nbytes: number;
+}
+
 export interface VerifySubject {
   kind: 'package' | 'checkpoint';
   path: string;
@@ -173,7 +195,22 @@ export interface VerifySubject {
   parameters: number | null;
   weightBytes: number | null;
   bitsPerWeight: number | null;
+  sizes?: SchemeSize[];
   files: { name: string; size: number }[];
+}
+
+/** What a report was made of and with: equal here and equal in `reproduce`, two reports are equal. */
+export interface Provenance {
+  /** Versions by name: node, onnxruntime-node. */
+  versions: Record<string, string>;
+  /** As `linux x64`: the last digits of float arithmetic are the processor's. */
+  platform: string;
+  /** SHA-256 of halfbyte.json, which has digests of all other files; null where there is none. */
+  manifestSha256: string | null;
+  /** What the package was made with. */
+  options: JsonObject | null;
+  /** Files of the reference: SHA-256 of a whole file of logits, of the headers of a checkpoint's shards. */
+  reference: { name: string; size: number; sha256: string; of: 'file' | 'header' }[];
 }
 
 export interface VerifyReport {
@@ -182,10 +219,13 @@ export interface VerifyReport {
   verdict: Verdict;
   /** Why, in one sentence. */
   summary: string;
+  /** Whether `ambiguous` counts as failed. */
+  strict: boolean;
   subject: VerifySubject;
   reference: { kind: 'golden' | 'checkpoint' | 'command'; path: string };
   checks: Check[];
   comparisons: Comparison[];
+  tokens?: ComparedTokens;
   perplexity: PerplexityResult | null;
   decode: DecodeResult[];
   greedy: GreedyResult | null;
@@ -199,6 +239,7 @@ export interface VerifyReport {
   /** Least margin of a routing decision in the reference run; null without routers. */
   routingMargin: number | null;
   notes: string[];
-  /** The command line that gives this report again. */
+  /** The command line that gives this report again, without the flags that say how it is shown. */
   reproduce: string;
+  provenance: Provenance;
 }

@@ -1,24 +1,12 @@
-import { createRequire } from 'node:module';
 import type { Interval, VerifyReport } from '../core/verify-report.js';
 import { formatBytes } from './bytes.js';
 import { printable } from './printable.js';
+import { table } from './table.js';
 
 const short = (value: number): string =>
   Number.isFinite(value) ? String(Number(value.toPrecision(5))) : String(value);
 const range = (interval: Interval | null) =>
   interval === null ? '' : `${short(interval.low)} to ${short(interval.high)}`;
-
-function table(head: string[], rows: string[][]): string {
-  // Loaded when there is something to show: no command should start slower for it.
-  const Table = createRequire(import.meta.url)('cli-table3') as typeof import('cli-table3');
-  const drawn = new Table({
-    head,
-    colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')),
-    style: { head: [], border: [] },
-  });
-  drawn.push(...rows);
-  return drawn.toString();
-}
 
 /** A report for a terminal: verdict, what is wrong, then the numbers. */
 export function verifyText(report: VerifyReport): string {

@@ -3,10 +3,13 @@ import type { ProgressListener } from '../core/types.js';
 import type { Verdict, VerifyReport } from '../core/verify-report.js';
 import { VERSION } from '../core/version.js';
 import { isPackage, openPackage } from '../formats/package-reader.js';
+import { openReportFiles } from '../report/verify-files.js';
 import { verifyText } from '../report/verify-text.js';
 import type { Findings } from './verify/findings.js';
 import { judgeGate, parseGate } from './verify/gates.js';
 import { openReference } from './verify/open-reference.js';
+import { provenanceOf } from './verify/provenance.js';
+import { manifestOf } from './verify/subject.js';
 import { parseIds } from './verify/token-sets.js';
 import { verifyPackage } from './verify/verify-package.js';
 
@@ -26,6 +29,8 @@ export interface VerifyOptions {
   /** Ambiguous counts as failed. */
   strict: boolean;
   threads?: number;
+  /** Files to write the report to, .html, .json or .xml, whatever the verdict. */
+  reports?: string[];
   /** The command line, for the report. */
   reproduce: string;
   onProgress: ProgressListener;
@@ -38,6 +43,7 @@ export interface VerifyOptions {
  */
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const gates = options.gates.map(parseGate);
+  const files = openReportFiles(options.reports ?? []);
   if (!isPackage(options.path)) {
     throw new UsageError(`${options.path}: is no package.`, 'give the directory that halfbyte convert wrote.');
   }
@@ -48,16 +54,20 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const { comparisons, perplexity } = findings;
   for (const gate of gates) findings.checks.push(...judgeGate(gate, { comparisons, perplexity, others: {} }));
   const { verdict, summary } = judge(findings);
-  return {
+  const report: VerifyReport = {
     formatVersion: 1,
     tool: { name: 'halfbyte', version: VERSION },
     verdict,
     summary,
+    strict: options.strict,
     subject,
     reference: { kind: reference.kind, path: reference.path },
     ...findings,
     reproduce: options.reproduce,
+    provenance: await provenanceOf(options.path, manifestOf(opened), reference),
   };
+  await files.write(report);
+  return report;
 }
 
 /** The worst verdict of all checks, and the sentence of the first check that has it. */

@@ -5,6 +5,7 @@ export type Findings = Pick<
   VerifyReport,
   | 'checks'
   | 'comparisons'
+  | 'tokens'
   | 'perplexity'
   | 'decode'
   | 'greedy'

@@ -36,6 +36,7 @@ export class LogitComparison {
   readonly #kl: number[] = [];
   readonly #lengths: number[] = [];
   readonly #error = new ErrorSums();
+  readonly #differing: number[] = [];
   #disagreements: Disagreement[] = [];
 
   constructor(
@@ -58,6 +59,7 @@ export class LogitComparison {
       const kl = this.#kl[this.#kl.length - 1];
       const [theirs, ours] = [greatest(referenceRow, 3), greatest(actualRow, 3)];
       if (theirs[0] === ours[0]) return;
+      this.#differing.push(this.#kl.length - 1);
       const token = (each: number) => ({ id: each, text: this.textOf(each) });
       this.#keep({
         sequence: index,
@@ -111,6 +113,7 @@ export class LogitComparison {
       lengths: this.#lengths,
       relativeError: Math.sqrt(this.#error.noise / this.#error.signal),
       disagreements: worst(this.#disagreements),
+      differing: this.#differing,
     };
   }
 }

@@ -5,6 +5,7 @@ import type { VerifySubject } from '../../core/verify-report.js';
 import type { Manifest } from '../../formats/manifest.js';
 import type { Package } from '../../formats/package-reader.js';
 import { drawGraphs, type Model, openModel } from '../model.js';
+import { schemeSizes } from './scheme-sizes.js';
 
 /** The manifest of a package, null in a package of another tool. */
 export const manifestOf = (opened: Package): Manifest | null => opened.manifest as unknown as Manifest | null;
@@ -56,6 +57,7 @@ export function describePackage(opened: Package): VerifySubject {
     parameters: manifest.totals.parameters,
     weightBytes: manifest.totals.weightBytes,
     bitsPerWeight: manifest.totals.bitsPerWeight,
+    sizes: schemeSizes(manifest.tensors),
     files: manifest.files.map(({ name, size }) => ({ name, size })),
   };
 }

@@ -1,4 +1,5 @@
 import { UsageError } from '../../core/errors.js';
+import type { ComparedTokens } from '../../core/verify-report.js';
 import { seededRandom } from '../../metrics/math/bootstrap.js';
 import type { StoredSet } from './stored-reference.js';
 
@@ -32,6 +33,17 @@ export function parseIds(text: string): number[][] {
     );
   }
   return sequences.map((each) => each.map(Number));
+}
+
+/** The ids of the sets and the text of each of them, for a report. */
+export function comparedTokens(sets: readonly TokenSet[], textOf: (id: number) => string | null): ComparedTokens {
+  const texts: Record<string, string> = {};
+  for (const id of sets.flatMap(({ sequences }) => sequences.flat())) {
+    if (id in texts) continue;
+    const text = textOf(id);
+    if (text !== null) texts[id] = text;
+  }
+  return { sets: sets.map(({ name, sequences }) => ({ name, sequences })), texts };
 }
 
 /** A run of neighbouring sequences whose logits fit in memory together. */

@@ -20,6 +20,7 @@ import { allowanceOf } from './rounding.js';
 import { type RunContext, runChecks, runDecoding } from './run-checks.js';
 import { measurePerplexity } from './run-package.js';
 import { checkManifest, describePackage, drawnDecoder, manifestOf, modelOfConfig } from './subject.js';
+import { comparedTokens } from './token-sets.js';
 import { checkWeights } from './weight-checks.js';
 import { weightHypotheses } from './weight-hypotheses.js';
 
@@ -125,6 +126,7 @@ async function runPackage(running: Running, settings: PackageSettings, findings:
   };
   const { sets, text, notes } = chooseSets(settings, limits, stored, theirs !== null);
   findings.notes.push(...notes);
+  findings.tokens = comparedTokens(sets, context.textOf);
   await runChecks(context, sets, findings);
   await runDecoding(context, sets, stored, findings);
   if (sets.length > 0) await compareLayers(context, graphs, sets[0].sequences[0], findings);

@@ -1,0 +1,14 @@
+import { createRequire } from 'node:module';
+
+/** A table for a terminal: the first column to the left, the others to the right. */
+export function table(head: string[], rows: string[][]): string {
+  // Loaded when there is something to show: no command should start slower for it.
+  const Table = createRequire(import.meta.url)('cli-table3') as typeof import('cli-table3');
+  const drawn = new Table({
+    head,
+    colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')),
+    style: { head: [], border: [] },
+  });
+  drawn.push(...rows);
+  return drawn.toString();
+}

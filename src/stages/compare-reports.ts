@@ -1,0 +1,20 @@
+import { UsageError } from '../core/errors.js';
+import type { ReportComparison } from '../core/verify-comparison.js';
+import { compareReports } from '../report/compare-reports.js';
+import { compareText } from '../report/compare-text.js';
+import { readVerifyReport } from '../report/verify-json.js';
+
+/** Reads two reports of verify and says what changed from the first to the second. */
+export async function compareReportFiles(files: readonly string[]): Promise<ReportComparison> {
+  if (files.length !== 2) {
+    throw new UsageError(
+      `--compare: two reports are needed, ${files.length} given.`,
+      'halfbyte verify --compare before.json after.json.',
+    );
+  }
+  const [before, after] = await Promise.all(files.map(readVerifyReport));
+  return compareReports({ file: files[0], report: before }, { file: files[1], report: after });
+}
+
+/** The comparison as text for a terminal. */
+export const describeComparison = compareText;
