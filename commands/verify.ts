@@ -35,9 +35,13 @@ export default class Verify extends HalfbyteCommand {
     path: stringArgument({ description: 'Directory of the package.' }),
   };
   static override flags = {
-    reference: string({
-      description: 'The original checkpoint, or a safetensors file with its logits.',
+    reference: string({ description: 'The original checkpoint, or a safetensors file with its logits.' }),
+    'reference-command': string({
+      description: "A program that answers ids with logits, as 'python scripts/reference_hf.py <checkpoint>'.",
     }),
+    'reference-timeout': integer({ min: 1, description: 'Seconds that it may take. Default: 3600.' }),
+    'save-reference': string({ description: "File that keeps the reference's logits for the next --reference." }),
+    'save-reference-top': integer({ min: 5, description: 'Keep so many logits of each position. Default: all.' }),
     gate: string({
       multiple: true,
       multipleNonGreedy: true,
@@ -65,16 +69,17 @@ export default class Verify extends HalfbyteCommand {
   async run(): Promise<VerifyReport | ReportComparison> {
     const { args, flags } = await this.parse(Verify);
     if (flags.compare) return this.#compare(flags.compare, args.path);
-    if (args.path === undefined || flags.reference === undefined) {
-      throw new UsageError(
-        `verify needs ${args.path === undefined ? 'a package' : 'a --reference'}.`,
-        'halfbyte verify <package> --reference <checkpoint>.',
-      );
+    if (args.path === undefined) {
+      throw new UsageError('verify needs a package.', 'halfbyte verify <package> --reference <checkpoint>.');
     }
     const { describeVerify, verify } = await import('../src/stages/verify.js');
     const report = await verify({
       path: args.path,
       reference: flags.reference,
+      referenceCommand: flags['reference-command'],
+      referenceTimeout: flags['reference-timeout'],
+      saveReference: flags['save-reference'],
+      saveReferenceTop: flags['save-reference-top'],
       gates: flags.gate,
       text: flags.text,
       windows: flags.windows,

@@ -23,6 +23,8 @@ export const REGISTRY_FOLDERS: readonly RegistryFolder[] = [
 // .ts where tsx runs the sources, .js in the build.
 const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
 const listings = new Map<RegistryFolder, readonly string[]>();
+/** Modules by address: resolving an import again costs more than many an entry's work. */
+const modules = new Map<string, Promise<{ default: unknown }>>();
 
 /** The ids of a registry folder, sorted: the names of its files. Subfolders hold what entries share. */
 export function ids(folder: RegistryFolder): readonly string[] {
@@ -41,8 +43,10 @@ export function ids(folder: RegistryFolder): readonly string[] {
 export async function find<F extends RegistryFolder>(folder: F, id: string): Promise<Entries[F] | undefined> {
   const known = ids(folder).find((each) => each === id);
   if (known === undefined) return undefined;
-  const module = await import(new URL(`./${folder}/${known}${extension}`, import.meta.url).href);
-  return module.default;
+  const address = new URL(`./${folder}/${known}${extension}`, import.meta.url).href;
+  const module = modules.get(address) ?? import(address);
+  modules.set(address, module);
+  return (await module).default as Entries[F];
 }
 
 /** Text for the error about an id that `find` does not know: what was found, what there is, what was probably meant. */

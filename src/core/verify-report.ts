@@ -76,6 +76,10 @@ export interface Comparison {
   lengths: number[];
   /** Root mean square of the logits' error over that of the reference's logits. */
   relativeError: number;
+  /** By how much the mean KL may be larger than it comes out, where the reference keeps its best logits alone. */
+  klBound?: number;
+  /** Positions whose most likely tokens differ while the reference's two logits are within 4e-4 of each other. */
+  ties?: number;
   /** The positions with the greatest KL among those at which the most likely token differs, at most 40. */
   disagreements: Disagreement[];
   /** All positions at which it differs, counted as in `kl`. */

@@ -160,7 +160,7 @@ export function packageFile(opened: Package, name: string): string {
 }
 
 /** Size of a file that lies in the package; undefined where it does not, or where the name leaves the directory. */
-export function sizeInPackage(opened: Package, name: string): number | undefined {
+export function sizeInPackage(opened: Pick<Package, 'dir'>, name: string): number | undefined {
   const path = normalize(name);
   if (isAbsolute(path) || path === '..' || path.startsWith(`..${sep}`)) return undefined;
   const stat = statSync(join(opened.dir, path), { throwIfNoEntry: false });

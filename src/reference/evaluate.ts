@@ -23,6 +23,8 @@ export interface EvaluationOptions {
   signal?: AbortSignal;
   /** Threads of the matrix products; 0 for ONNX Runtime's choice. */
   threads?: number;
+  /** The matrix product to use and leave open; without it one is opened with `threads` for this evaluation. */
+  gemm?: Gemm;
 }
 
 export interface Evaluation {
@@ -34,14 +36,14 @@ export interface Evaluation {
   outputs: Record<string, Float32Array>;
 }
 
-/** Logits held at a time under `onLogits`: 160 MB, one pass over the head for 256 tokens of a vocabulary of 150,000. */
-const LOGITS_VALUES = 40 << 20;
+/** Logits held at a time under `onLogits`: 64 MB, three passes over the head for 256 tokens of a vocabulary of 150,000. */
+const LOGITS_VALUES = 16 << 20;
 
 /**
  * Evaluates a graph of semantic operators in full precision: whole sequences, causal, no cache, nodes in their order,
  * float32 activations. Weights stream in chunks of rows and values are dropped after their last use, so that memory
  * is some 10 widths of activations, 8 MiB of weights, and the logits: all of them ([256, 151936] are 155 MB), or a
- * block of at most 160 MB under `onLogits`.
+ * block of at most 64 MB under `onLogits`.
  *
  * `inputIds` are sequences of any lengths. Throws UsageError for ids or lengths that the model does not have,
  * InvalidInputError for a weight of another size than drawn, InterruptedError when `signal` aborts.
@@ -52,12 +54,12 @@ export async function evaluate(
   inputIds: ArrayLike<number>[],
   options: EvaluationOptions = {},
 ): Promise<Evaluation> {
-  const gemm = await openGemm(options.threads);
+  const gemm = options.gemm ?? (await openGemm(options.threads));
   try {
     const sequences = layOut(inputIds, vocabularyOf(graph));
     return await new GraphEvaluation(graph, weights, sequences, gemm, options).run();
   } finally {
-    await gemm.release();
+    if (!options.gemm) await gemm.release();
   }
 }
 

@@ -45,6 +45,13 @@ const comparison = z.object({
   kl: z.array(measured).meta({ description: 'KL divergence in nats at each position, sequences end to end' }),
   lengths: z.array(count),
   relativeError: measured,
+  klBound: z
+    .number()
+    .optional()
+    .meta({ description: 'by how much the mean KL may be larger: the reference keeps its best logits alone' }),
+  ties: count
+    .optional()
+    .meta({ description: 'positions that differ where the reference itself is as good as undecided' }),
   disagreements: z.array(
     z.object({
       sequence: count,

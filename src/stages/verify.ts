@@ -1,23 +1,32 @@
+import { join } from 'node:path';
 import { UsageError } from '../core/errors.js';
 import type { ProgressListener } from '../core/types.js';
 import type { Verdict, VerifyReport } from '../core/verify-report.js';
 import { VERSION } from '../core/version.js';
-import { isPackage, openPackage } from '../formats/package-reader.js';
+import { isFile, isPackage, openPackage } from '../formats/package-reader.js';
 import { openReportFiles } from '../report/verify-files.js';
 import { verifyText } from '../report/verify-text.js';
 import type { Findings } from './verify/findings.js';
 import { judgeGate, parseGate } from './verify/gates.js';
 import { openReference } from './verify/open-reference.js';
 import { provenanceOf } from './verify/provenance.js';
-import { manifestOf } from './verify/subject.js';
+import type { ReferenceCommand } from './verify/reference-command.js';
+import type { SaveSettings } from './verify/save-reference.js';
 import { parseIds } from './verify/token-sets.js';
+import { verifyCheckpoint } from './verify/verify-checkpoint.js';
 import { verifyPackage } from './verify/verify-package.js';
 
 export interface VerifyOptions {
   /** Directory of a package or of a quantized checkpoint. */
   path: string;
-  /** A golden.safetensors, or the directory of the original checkpoint. */
-  reference: string;
+  /** A golden.safetensors, or the directory of the original checkpoint; may be left out where there is a command. */
+  reference?: string;
+  /** A program that answers token ids with logits, as `python reference.py`, and the seconds that it may take. */
+  referenceCommand?: string;
+  referenceTimeout?: number;
+  /** Where the reference's logits are kept; all of them, or so many of each position. */
+  saveReference?: string;
+  saveReferenceTop?: number;
   /** As `kl_divergence<0.02`. */
   gates: string[];
   /** A text whose perplexity is measured, in windows of 256 tokens that begin with the bos token. */
@@ -37,22 +46,25 @@ export interface VerifyOptions {
   signal?: AbortSignal;
 }
 
+/** Whether a directory is a checkpoint rather than a package. */
+const isCheckpoint = (path: string): boolean => !isPackage(path) && isFile(join(path, 'config.json'));
+
 /**
- * Verifies a package against a reference and judges structure, weights, integrity and gates. What differs is a verdict
- * of the report, not an error: InvalidInputError only where one of the two cannot be read.
+ * Verifies a package or a quantized checkpoint against a reference and judges structure, weights, integrity and gates.
+ * What differs is a verdict of the report, not an error: InvalidInputError only where one of the two cannot be read.
  */
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const gates = options.gates.map(parseGate);
   const files = openReportFiles(options.reports ?? []);
-  if (!isPackage(options.path)) {
-    throw new UsageError(`${options.path}: is no package.`, 'give the directory that halfbyte convert wrote.');
-  }
   const ids = options.ids === undefined ? undefined : parseIds(options.ids);
-  const opened = openPackage(options.path);
-  const reference = await openReference(options.reference, options);
-  const { subject, findings } = await verifyPackage(opened, reference, { ...options, ids });
-  const { comparisons, perplexity } = findings;
-  for (const gate of gates) findings.checks.push(...judgeGate(gate, { comparisons, perplexity, others: {} }));
+  const opened = isCheckpoint(options.path) ? null : openPackage(options.path);
+  const reference = await openReference(options.reference, commandOf(options), options);
+  const isGated = gates.length > 0;
+  const settings = { ...options, ids, isGated, save: saveOf(options) };
+  const { subject, findings } = opened
+    ? await verifyPackage(opened, reference, settings)
+    : await verifyCheckpoint(options.path, reference, settings);
+  for (const gate of gates) findings.checks.push(...judgeGate(gate, findings));
   const { verdict, summary } = judge(findings);
   const report: VerifyReport = {
     formatVersion: 1,
@@ -64,10 +76,26 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
     reference: { kind: reference.kind, path: reference.path },
     ...findings,
     reproduce: options.reproduce,
-    provenance: await provenanceOf(options.path, manifestOf(opened), reference),
+    provenance: await provenanceOf(options.path, reference),
   };
   await files.write(report);
   return report;
+}
+
+const DEFAULT_TIMEOUT = 3600;
+
+const commandOf = ({ referenceCommand, referenceTimeout, signal }: VerifyOptions): ReferenceCommand | null =>
+  referenceCommand === undefined
+    ? null
+    : { command: referenceCommand, timeoutSeconds: referenceTimeout ?? DEFAULT_TIMEOUT, signal };
+
+function saveOf({ saveReference, saveReferenceTop }: VerifyOptions): SaveSettings | undefined {
+  if (saveReference !== undefined) return { file: saveReference, top: saveReferenceTop };
+  if (saveReferenceTop === undefined) return undefined;
+  throw new UsageError(
+    '--save-reference-top: there is no --save-reference.',
+    '--save-reference reference.safetensors.',
+  );
 }
 
 /** The worst verdict of all checks, and the sentence of the first check that has it. */

@@ -26,7 +26,7 @@ const INT4: ConvertRequest = { weights: 'int4', groupSize: '32', accuracyLevel: 
 const F32: ConvertRequest = { weights: 'f32' };
 
 function run(path: string, reference: string): Promise<VerifyReport> {
-  const settings = { gates: [], strict: false, reproduce: '', onProgress: () => {} };
+  const settings = { gates: [], strict: false, threads: 1, reproduce: '', onProgress: () => {} };
   return verify({ path, reference, ...settings });
 }
 

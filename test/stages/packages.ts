@@ -17,6 +17,7 @@ import { fixture } from '../reference/fixtures.js';
 export function packages() {
   const work = mkdtempSync(join(tmpdir(), 'halfbyte-packages-'));
   const made = new Map<string, Promise<string>>();
+  let others = 0;
   return {
     work,
     /** Converts a fixture in this thread and returns the package's directory. */
@@ -27,6 +28,9 @@ export function packages() {
       made.set(key, known);
       return known;
     },
+    /** Converts any checkpoint. */
+    make: (checkpoint: string, request: ConvertRequest) =>
+      makePackage(checkpoint, join(work, `package-${others++}`), request),
     remove: () => rmSync(work, { recursive: true, force: true }),
   };
 }

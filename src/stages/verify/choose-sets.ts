@@ -10,6 +10,9 @@ import { randomIds, type TokenSet } from './token-sets.js';
 /** Windows of a text as the perplexity of the fixtures defines them. */
 const WINDOW_TOKENS = 256;
 
+/** Name of the set of `--text`. */
+export const TEXT = 'text';
+
 export interface SetRequest {
   text?: string;
   windows?: number;
@@ -34,50 +37,75 @@ export interface ChosenSets {
 
 /**
  * The token ids that package and reference are asked about: the reference's stored ones, `--ids`, the windows of
- * `--text` where an engine can answer them; without any the bundled text, or seeded random ids where no tokenizer is.
+ * `--text` where they can be answered; without any the bundled text, or seeded random ids where no tokenizer is.
+ * `canAnswer` is whether an engine or a command answers any ids.
  */
 export function chooseSets(
   request: SetRequest,
   limits: SetLimits,
   stored: StoredReference | null,
-  hasEngine: boolean,
+  canAnswer: boolean,
 ): ChosenSets {
   const sets: TokenSet[] = (stored?.sets ?? []).map((set) => ({
     name: set.name,
     sequences: set.sequences,
-    stored: set,
+    answers: [{ referee: 'golden', stored: set }],
   }));
+  const notes: string[] = [];
   if (request.ids) {
-    if (!hasEngine) {
+    if (!canAnswer) {
       throw new UsageError(
         '--ids: stored logits cannot answer other ids than their own.',
         'give the directory of the original checkpoint as --reference.',
       );
     }
-    sets.push({ name: 'ids', sequences: request.ids });
+    sets.push({ name: 'ids', sequences: request.ids, answers: [] });
   }
   const text = request.text === undefined ? null : textToMeasure(request.text, request, limits);
-  if (text && hasEngine) sets.push({ name: 'text', sequences: windowsOf(text).sequences });
-  if (sets.length === 0 && hasEngine) sets.push(ownSet(limits));
+  if (text) {
+    const { sequences } = windowsOf(text);
+    if (sequences.length === 0) {
+      throw new UsageError(
+        `--text ${text.file}: has ${text.ids.length} tokens; a window takes ${text.windowTokens}.`,
+        'give a longer text.',
+      );
+    }
+    const known = sets.find(({ name }) => name === TEXT);
+    if (known && isBeginOf(sequences, known.sequences)) known.sequences = sequences;
+    else if (known) {
+      sets.splice(sets.indexOf(known), 1);
+      notes.push(
+        `the reference keeps logits of another text than ${text.file}, or of fewer windows: they are left out.`,
+      );
+    }
+    if (!sets.some(({ name }) => name === TEXT) && canAnswer) sets.push({ name: TEXT, sequences, answers: [] });
+  }
+  if (sets.length === 0 && canAnswer) sets.push(ownSet(limits));
   const long = sets.filter(({ sequences }) => sequences.some((each) => each.length > limits.contextLength));
-  const notes = long.map(
-    ({ name }) => `${name} is longer than the package's context of ${limits.contextLength}: left out.`,
+  notes.push(
+    ...long.map(({ name }) => `${name} is longer than the package's context of ${limits.contextLength}: left out.`),
   );
   return { sets: sets.filter((set) => !long.includes(set)), text, notes };
 }
 
+const isBeginOf = (sequences: number[][], of: number[][]): boolean =>
+  JSON.stringify(sequences) === JSON.stringify(of.slice(0, sequences.length));
+
 function ownSet({ tokenizer, vocabulary, contextLength, bos }: SetLimits): TokenSet {
-  if (tokenizer === null) return { name: 'random', sequences: [randomIds(vocabulary, contextLength)] };
+  if (tokenizer === null) {
+    return { name: 'random', sequences: [randomIds(vocabulary, contextLength)], answers: [] };
+  }
   const ids = tokenizer.encodePlain(CALIBRATION_TEXT);
   const leading = bos === undefined ? [] : [bos];
-  return { name: 'bundled text', sequences: [[...leading, ...ids].slice(0, Math.min(WINDOW_TOKENS, contextLength))] };
+  const sequence = [...leading, ...ids].slice(0, Math.min(WINDOW_TOKENS, contextLength));
+  return { name: 'bundled text', sequences: [sequence], answers: [] };
 }
 
 function textToMeasure(file: string, request: SetRequest, limits: SetLimits): TextToMeasure {
   if (limits.tokenizer === null) {
     throw new UsageError(
       `--text ${file}: ${limits.dir} has no tokenizer.json, so it cannot read text.`,
-      'give token ids with --ids, or copy the tokenizer files of the checkpoint into the package.',
+      'give token ids with --ids, or copy the tokenizer files of the checkpoint into it.',
     );
   }
   return {

@@ -1,5 +1,6 @@
 import type { Checkpoint, Graph, LogicalTensor, ProgressListener } from '../../core/types.js';
 import { type Evaluation, type EvaluationOptions, evaluate } from '../../reference/evaluate.js';
+import { type Gemm, openGemm } from '../../reference/gemm.js';
 import { storedWeights } from '../../reference/stored-weights.js';
 import type { WeightLookup } from '../../reference/weights.js';
 import { InputFiles } from '../../sources/input-files.js';
@@ -13,7 +14,7 @@ export interface Engine {
   vocabulary: number;
   margin: number;
   run(sequences: number[][], options?: EvaluationOptions): Promise<Evaluation>;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** The engine on a graph and on weights that are read through `files`. */
@@ -23,21 +24,29 @@ export function engineOn(
   settings: { onProgress?: ProgressListener; signal?: AbortSignal; threads?: number },
 ): Engine {
   const files = new InputFiles();
+  let gemm: Promise<Gemm> | undefined;
   const logits = graph.outputs.find(({ name }) => name === 'logits');
   const engine: Engine = {
     graph,
     weights: weightsOf(files),
     vocabulary: Number(logits?.shape.at(-1)),
     margin: Number.POSITIVE_INFINITY,
-    run: (sequences, options) =>
-      evaluate(graph, engine.weights, sequences, {
+    run: async (sequences, options) => {
+      gemm ??= openGemm(settings.threads);
+      return evaluate(graph, engine.weights, sequences, {
         ...settings,
-        onRoutingMargin: ({ margin }) => {
-          engine.margin = Math.min(engine.margin, margin);
-        },
+        gemm: await gemm,
         ...options,
-      }),
-    close: () => files.close(),
+        onRoutingMargin: (margin) => {
+          engine.margin = Math.min(engine.margin, margin.margin);
+          options?.onRoutingMargin?.(margin);
+        },
+      });
+    },
+    async close() {
+      files.close();
+      await (await gemm)?.release();
+    },
   };
   return engine;
 }

@@ -1,7 +1,8 @@
 import { UsageError } from '../../core/errors.js';
 import { nearest } from '../../core/nearest.js';
-import type { Check, Comparison, PerplexityResult, Verdict } from '../../core/verify-report.js';
+import type { Check, Verdict } from '../../core/verify-report.js';
 import { ids } from '../../registry.js';
+import { type Findings, short } from './findings.js';
 
 /** A demand of the command line, as `kl_divergence<0.02`. */
 export interface Gate {
@@ -45,24 +46,39 @@ function holds(value: number, { operator, limit }: Gate): boolean {
   }
 }
 
-export interface Measured {
-  comparisons: Comparison[];
-  perplexity: PerplexityResult | null;
-  others: Record<string, number | undefined>;
+/** Positions below which a bootstrap has too few blocks to say how sure a metric is. */
+const FEWEST = 32;
+
+/** What was measured besides metrics over positions. */
+function othersOf({ comparisons, decode, greedy, tensors }: Findings): Record<string, number | undefined> {
+  const most = (values: number[]) => (values.length === 0 ? undefined : Math.max(...values));
+  const sqnr = tensors.map(({ sqnrDb }) => sqnrDb ?? Number.POSITIVE_INFINITY);
+  return {
+    relative_error: most(comparisons.map(({ relativeError }) => relativeError)),
+    decode_difference: most(decode.map(({ maxAbsDifference }) => maxAbsDifference)),
+    greedy_tokens: greedy?.equalTokens,
+    sqnr_db: sqnr.length === 0 ? undefined : Math.min(...sqnr),
+  };
 }
 
-/** Judges a gate on each token set; where the interval reaches over the limit the answer is `ambiguous`. */
-export function judgeGate(gate: Gate, { comparisons, perplexity, others }: Measured): Check[] {
-  const check = (value: number, low: number, high: number, where: string): Check => {
+/**
+ * Judges a gate on each token set. `ambiguous` where the 95 % interval reaches over the limit, where there are too few
+ * positions for one, and where near-ties of the reference or what a reduced reference leaves open decide.
+ */
+export function judgeGate(gate: Gate, findings: Findings): Check[] {
+  const { comparisons, perplexity } = findings;
+  const check = (value: number, low: number, high: number, where: string, tokens = Number.POSITIVE_INFINITY): Check => {
+    const isShort = tokens < FEWEST;
     const verdict: Verdict = Number.isNaN(value)
       ? 'fail'
-      : holds(low, gate) && holds(high, gate)
+      : !isShort && holds(low, gate) && holds(high, gate)
         ? 'pass'
-        : !holds(value, gate) && !holds(low, gate) && !holds(high, gate)
+        : !isShort && !holds(value, gate) && !holds(low, gate) && !holds(high, gate)
           ? 'fail'
           : 'ambiguous';
     const range = low === high ? '' : ` (95 %: ${short(low)} to ${short(high)})`;
-    const said = { pass: 'holds', fail: 'does not hold', ambiguous: 'is within the error of measurement' }[verdict];
+    const unsure = isShort ? `cannot be judged on ${tokens} tokens` : 'is within the error of measurement';
+    const said = { pass: 'holds', fail: 'does not hold', ambiguous: unsure }[verdict];
     return {
       id: `gate ${gate.text}`,
       group: 'gate',
@@ -73,22 +89,25 @@ export function judgeGate(gate: Gate, { comparisons, perplexity, others }: Measu
       where,
     };
   };
-  const checks = comparisons.flatMap(({ set, metrics }) => {
+  const checks = comparisons.flatMap(({ set, tokens, metrics, klBound = 0, ties = 0 }) => {
     const found = metrics.find(({ id }) => id === gate.metric);
     if (!found) return [];
     const { value, interval } = found;
-    return [check(value, interval?.low ?? value, interval?.high ?? value, set)];
+    const more = gate.metric === 'kl_divergence' ? klBound : gate.metric === 'top1_agreement' ? ties / tokens : 0;
+    return [check(value, interval?.low ?? value, (interval?.high ?? value) + more, set, tokens)];
   });
-  if (gate.metric === 'perplexity' && perplexity) {
+  if (gate.metric === 'perplexity' && perplexity && checks.length === 0) {
     checks.push(check(perplexity.value, perplexity.interval.low, perplexity.interval.high, perplexity.text));
   }
-  const other = others[gate.metric];
+  const other = othersOf(findings)[gate.metric];
   if (other !== undefined) checks.push(check(other, other, other, 'the package'));
   if (checks.length > 0) return checks;
+  if (comparisons.length === 0 && findings.checks.some(({ verdict }) => verdict === 'fail')) {
+    const message = `${gate.metric} was not measured, since the rest is not in order: ${gate.text} is open.`;
+    return [{ id: `gate ${gate.text}`, group: 'gate', verdict: 'ambiguous', message }];
+  }
   throw new UsageError(
     `--gate ${gate.text}: ${gate.metric} was not measured in this run.`,
     'give a reference that has it: perplexities need --text, sqnr_db a checkpoint.',
   );
 }
-
-const short = (value: number) => (Number.isFinite(value) ? String(Number(value.toPrecision(4))) : String(value));

@@ -4,7 +4,7 @@ import { ErrorSums } from '../../metrics/math/error-sums.js';
 import { openValueProbe, type ProbedValue, type ValueProbe } from '../../runtime/value-probe.js';
 import { type Findings, short } from './findings.js';
 import { describeValue, HIDDEN_TOKENS, layerErrors } from './layers.js';
-import type { RunContext } from './run-checks.js';
+import type { RunContext } from './run-context.js';
 
 /** A value that is off counts as the place of a fault where its error is so many times the greatest before it. */
 const JUMP = 8;

@@ -10,7 +10,10 @@ import { InputFiles } from '../../sources/input-files.js';
 const PIECE = 1 << 20;
 
 /** The files that the manifest lists: there, of their size, with their digests. One check a file, naming damaged tensors. */
-export async function checkFiles(opened: Package, manifest: Manifest): Promise<Check[]> {
+export async function checkFiles(
+  opened: Pick<Package, 'dir'>,
+  manifest: Pick<Manifest, 'digest_algorithm' | 'files' | 'tensors'>,
+): Promise<Check[]> {
   if (manifest.digest_algorithm !== DIGEST_ALGORITHM) {
     const message = `halfbyte.json has ${manifest.digest_algorithm} digests; this version knows ${DIGEST_ALGORITHM}.`;
     return [{ id: 'files', group: 'integrity', verdict: 'ambiguous', message, where: 'halfbyte.json' }];
@@ -59,7 +62,7 @@ function digestOf(kernels: Kernels, files: InputFiles, path: string, chunk: Chun
 const endOf = (offset: number, nbytes: number, segments = 1, stride = 0): number =>
   offset + (segments - 1) * stride + nbytes / segments;
 
-function damageText(file: string, damaged: ChunkDigest[], manifest: Manifest): string {
+function damageText(file: string, damaged: ChunkDigest[], manifest: Pick<Manifest, 'tensors'>): string {
   const tensors = damaged.flatMap((chunk) => tensorsAt(file, chunk, manifest));
   const names = [...new Set(tensors)];
   const { offset, nbytes } = damaged[0];
@@ -68,7 +71,7 @@ function damageText(file: string, damaged: ChunkDigest[], manifest: Manifest): s
   return `${place} differ from what was written${names.length > 0 ? `: ${listed}` : ''}.`;
 }
 
-function tensorsAt(file: string, chunk: ChunkDigest, manifest: Manifest): string[] {
+function tensorsAt(file: string, chunk: ChunkDigest, manifest: Pick<Manifest, 'tensors'>): string[] {
   const end = endOf(chunk.offset, chunk.nbytes, chunk.segments, chunk.stride);
   return Object.values(manifest.tensors).flatMap((tensors) =>
     Object.entries(tensors).flatMap(([name, { parts }]) =>

@@ -2,16 +2,19 @@ import type { Graph } from '../../core/types.js';
 import type { Check, Hypothesis, Localisation, TensorError } from '../../core/verify-report.js';
 import { type Findings, short } from './findings.js';
 import { firstDeviation, firstStale } from './inside.js';
-import type { RunContext } from './run-checks.js';
+import type { RunContext } from './run-context.js';
 import type { TokenSet } from './token-sets.js';
 
 const WORST = 10;
 
 const failed = (checks: Check[], id: RegExp) => checks.some((each) => each.verdict === 'fail' && id.test(each.id));
 
-/** Says where a failed package is wrong: tensors off their floors, the first value that deviates, the cache. */
+/**
+ * Says where a failed package or checkpoint is wrong: tensors off their floors and, where there is a graph that runs
+ * (`context`), the first value that deviates and the cache.
+ */
 export async function localise(
-  context: RunContext,
+  context: RunContext | null,
   graphs: ReadonlyMap<string, Graph>,
   sets: TokenSet[],
   weightHypotheses: Hypothesis[],
@@ -28,14 +31,14 @@ export async function localise(
   where.findings.push(...weightHypotheses.filter(({ likely }) => likely).map(({ statement }) => statement));
 
   const [ids] = sets[0]?.sequences ?? [];
-  if (ids && failed(checks, /^(structure|logits) /)) {
+  if (context && ids && failed(checks, /^(structure|logits) /)) {
     const deviation = await firstDeviation(context, graphs, ids);
     if (deviation) {
       where.findings.unshift(deviation.message);
       where.firstLayer = deviation.layer ?? where.firstLayer;
     }
   }
-  if (ids && failed(checks, /^decode /)) {
+  if (context && ids && failed(checks, /^decode /)) {
     const longest = sets.reduce((a, b) => (b.sequences[0].length > a.length ? b.sequences[0] : a), ids);
     const stale = await firstStale(context, graphs, longest);
     if (stale) where.findings.push(stale.message);

@@ -10,14 +10,17 @@ import { find, ids } from '../../registry.js';
 /** Positions drawn together by the bootstrap: neighbours of a text depend on each other. */
 const BLOCK = 16;
 const DISAGREEMENTS = 40;
+/** Two logits of the reference this close may change places by float32's rounding alone. */
+const NEAR_TIE = 4e-4;
 
 export type TokenText = (id: number) => string | null;
 
+export type PositionMetrics = Map<string, PositionMetric>;
 type PositionMetric = Metric & Required<Pick<Metric, 'position' | 'summary'>>;
 
 /** Every registered metric that has a value at each position, by id. */
-export async function positionMetrics(): Promise<Map<string, PositionMetric>> {
-  const metrics = new Map<string, PositionMetric>();
+export async function positionMetrics(): Promise<PositionMetrics> {
+  const metrics: PositionMetrics = new Map();
   for (const id of ids('metrics')) {
     const metric = await find('metrics', id);
     if (metric?.position && metric.summary) metrics.set(id, metric as PositionMetric);
@@ -27,7 +30,7 @@ export async function positionMetrics(): Promise<Map<string, PositionMetric>> {
 
 /** 95 % interval of a summary over positions; fewer resamples for long texts, whose intervals are narrow anyway. */
 export function intervalOf(values: Float64Array, summary: (values: Float64Array) => number) {
-  return bootstrapInterval(values, summary, { block: BLOCK, resamples: values.length > 4096 ? 200 : 1000 });
+  return bootstrapInterval(values, summary, { block: BLOCK, resamples: values.length > 4096 ? 200 : 500 });
 }
 
 /** Collects what two runs say about the same token ids, row of logits by row, and sums it up. */
@@ -38,38 +41,40 @@ export class LogitComparison {
   readonly #error = new ErrorSums();
   readonly #differing: number[] = [];
   #disagreements: Disagreement[] = [];
+  /** Sum over positions of what a reduced reference leaves open. */
+  #klBound = 0;
+  /** Positions whose best tokens differ where the reference's own best two are as good as equal. */
+  #ties = 0;
 
   constructor(
     readonly set: string,
     readonly referee: Comparison['referee'],
-    readonly metrics: Map<string, PositionMetric>,
+    readonly metrics: PositionMetrics,
     readonly textOf: TokenText,
   ) {}
 
-  /** Adds a sequence: logits [ids, vocabulary] of both runs. */
-  add(sequence: readonly number[], reference: Float32Array, actual: Float32Array): void {
-    const vocabulary = reference.length / sequence.length;
-    const index = this.#lengths.length;
-    this.#lengths.push(sequence.length);
-    sequence.forEach((id, position) => {
-      const [from, to] = [position * vocabulary, (position + 1) * vocabulary];
-      const next = sequence[position + 1];
-      const [referenceRow, actualRow] = [reference.subarray(from, to), actual.subarray(from, to)];
-      this.#addRow(referenceRow, actualRow, next ?? -1);
-      const kl = this.#kl[this.#kl.length - 1];
-      const [theirs, ours] = [greatest(referenceRow, 3), greatest(actualRow, 3)];
-      if (theirs[0] === ours[0]) return;
-      this.#differing.push(this.#kl.length - 1);
-      const token = (each: number) => ({ id: each, text: this.textOf(each) });
-      this.#keep({
-        sequence: index,
-        position,
-        token: token(id),
-        next: next === undefined ? null : token(next),
-        kl,
-        reference: this.#candidates(referenceRow, theirs),
-        actual: this.#candidates(actualRow, ours),
-      });
+  /**
+   * Adds the logits [vocabulary] of both runs at a position of a sequence; position 0 begins the next sequence.
+   * `klBound` is by how much the divergence may be larger than these rows say.
+   */
+  add(sequence: readonly number[], position: number, reference: Float32Array, actual: Float32Array, klBound = 0): void {
+    if (position === 0) this.#lengths.push(sequence.length);
+    const next = sequence[position + 1];
+    this.#addRow(reference, actual, next ?? -1);
+    this.#klBound += klBound;
+    const [theirs, ours] = [greatest(reference, 3), greatest(actual, 3)];
+    if (theirs[0] === ours[0]) return;
+    this.#differing.push(this.#kl.length - 1);
+    if (reference[theirs[0]] - reference[ours[0]] <= NEAR_TIE) this.#ties++;
+    const token = (each: number) => ({ id: each, text: this.textOf(each) });
+    this.#keep({
+      sequence: this.#lengths.length - 1,
+      position,
+      token: token(sequence[position]),
+      next: next === undefined ? null : token(next),
+      kl: this.#kl[this.#kl.length - 1],
+      reference: this.#candidates(reference, theirs),
+      actual: this.#candidates(actual, ours),
     });
   }
 
@@ -114,6 +119,8 @@ export class LogitComparison {
       relativeError: Math.sqrt(this.#error.noise / this.#error.signal),
       disagreements: worst(this.#disagreements),
       differing: this.#differing,
+      ...(this.#klBound > 0 ? { klBound: this.#klBound / this.#kl.length } : {}),
+      ...(this.#ties > 0 ? { ties: this.#ties } : {}),
     };
   }
 }

@@ -1,30 +1,51 @@
 import { join } from 'node:path';
 import { UsageError } from '../../core/errors.js';
+import type { JsonObject } from '../../core/types.js';
 import type { VerifyReport } from '../../core/verify-report.js';
 import { openCheckpoint } from '../../formats/checkpoint.js';
 import { isDirectory, isFile, isPackage } from '../../formats/package-reader.js';
+import type { Model } from '../model.js';
 import { openReferenceCheckpoint, type ReferenceCheckpoint } from './engine.js';
+import type { ReferenceCommand } from './reference-command.js';
 import { openStoredReference, type StoredReference } from './stored-reference.js';
+import { modelOfConfig } from './subject.js';
 
-/** What a package is held to: stored logits, a checkpoint that the reference engine evaluates, or both. */
+/** What a package is held to: stored logits, a checkpoint that the reference engine evaluates, a command, or several. */
 export interface Reference {
   kind: VerifyReport['reference']['kind'];
   path: string;
   stored: StoredReference | null;
   checkpoint: ReferenceCheckpoint | null;
+  command: ReferenceCommand | null;
+  /** The model as the reference's configs say it; null where only logits are known. */
+  model: Model | null;
 }
 
 const GOLDEN = 'golden.safetensors';
 
 /**
  * Opens `--reference`: a safetensors file with logits, or the directory of the original checkpoint, whose
- * golden.safetensors gives token ids and a second opinion where it is there.
+ * golden.safetensors gives token ids and a second opinion where it is there. `command` may stand alone or beside it.
  */
 export async function openReference(
-  path: string,
+  path: string | undefined,
+  command: ReferenceCommand | null,
   settings: Parameters<typeof openReferenceCheckpoint>[1],
 ): Promise<Reference> {
-  if (!isDirectory(path)) return { kind: 'golden', path, stored: openStoredReference(path), checkpoint: null };
+  if (path === undefined) {
+    if (!command) {
+      throw new UsageError(
+        'there is nothing to hold it to.',
+        'give the original checkpoint or a file of its logits with --reference, or a program with --reference-command.',
+      );
+    }
+    return { kind: 'command', path: command.command, stored: null, checkpoint: null, command, model: null };
+  }
+  if (!isDirectory(path)) {
+    const stored = openStoredReference(path);
+    const model = stored.config && (await modelOfConfig(path, stored.config as JsonObject, stored.generationConfig));
+    return { kind: 'golden', path, stored, checkpoint: null, command, model };
+  }
   if (isPackage(path)) {
     throw new UsageError(
       `--reference ${path}: is a package; needed is the original checkpoint or stored logits.`,
@@ -33,5 +54,6 @@ export async function openReference(
   }
   const golden = join(path, GOLDEN);
   const checkpoint = await openReferenceCheckpoint(openCheckpoint(path), settings);
-  return { kind: 'checkpoint', path, stored: isFile(golden) ? openStoredReference(golden) : null, checkpoint };
+  const stored = isFile(golden) ? openStoredReference(golden) : null;
+  return { kind: 'checkpoint', path, stored, checkpoint, command, model: checkpoint.model };
 }

@@ -7,9 +7,9 @@ import { operatorsOf, type Package, sizeInPackage } from '../../formats/package-
 import { readJsonObject } from '../../formats/text.js';
 import { readTokenizerFiles } from '../../formats/tokenizer-files.js';
 import { openTokenizer, type TextTokenizer } from '../../runtime/tokenizer.js';
-import type { Model } from '../model.js';
 import { checkGenaiConfig, checkGraphNames, checkOperators, checkSourceConfig } from './config-checks.js';
 import { checkExternalData, checkFiles, graphFilesOf } from './integrity.js';
+import type { Reference } from './open-reference.js';
 import { manifestOf, modelOfConfig } from './subject.js';
 import { checkTokenizer } from './tokenizer-checks.js';
 
@@ -22,8 +22,11 @@ export interface PackageIntegrity {
   isWhole: boolean;
 }
 
-/** Everything about a package that shows without running it. `reference` is null where only logits are stored. */
-export async function checkPackage(opened: Package, reference: Model | null): Promise<PackageIntegrity> {
+/** Everything about a package that shows without running it, beside what is known of the reference. */
+export async function checkPackage(
+  opened: Package,
+  { model: reference, checkpoint }: Pick<Reference, 'model' | 'checkpoint'>,
+): Promise<PackageIntegrity> {
   const manifest = manifestOf(opened);
   const checks: Check[] = manifest ? await checkFiles(opened, manifest) : [];
   const graphs = new Map<string, Graph>();
@@ -51,7 +54,11 @@ export async function checkPackage(opened: Package, reference: Model | null): Pr
   }
   if (own && reference) checks.push(...checkSourceConfig(own.config, reference.config));
 
-  const { tokenizer, checks: found } = await openOwnTokenizer(opened, reference?.checkpoint.dir ?? null);
+  const { tokenizer, checks: found } = await openOwnTokenizer(
+    opened.dir,
+    opened.genai.model.vocab_size,
+    checkpoint?.model.checkpoint.dir ?? null,
+  );
   checks.push(...found);
   const names = manifest?.files.map(({ name, size }) => [name, size] as const) ?? [];
   const hasData = !checks.some(({ id, verdict }) => verdict === 'fail' && id.startsWith('external data'));
@@ -76,14 +83,16 @@ function readGraph(opened: Package, file: string): ReturnType<typeof readModel> 
   }
 }
 
-async function openOwnTokenizer(
-  opened: Package,
+/** The tokenizer of a package or checkpoint, held to the reference's; null where there is none or it does not read. */
+export async function openOwnTokenizer(
+  dir: string,
+  vocabulary: number,
   referenceDir: string | null,
 ): Promise<{ tokenizer: TextTokenizer | null; checks: Check[] }> {
   try {
-    const files = readTokenizerFiles(opened.dir);
-    const tokenizer = files === null ? null : await openTokenizer(files, opened.dir);
-    return { tokenizer, checks: await checkTokenizer(tokenizer, opened.genai.model.vocab_size, referenceDir) };
+    const files = readTokenizerFiles(dir);
+    const tokenizer = files === null ? null : await openTokenizer(files, dir);
+    return { tokenizer, checks: await checkTokenizer(tokenizer, vocabulary, referenceDir) };
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error;
     const base = { id: 'tokenizer', group: 'integrity' as const, where: 'tokenizer.json' };

@@ -1,11 +1,29 @@
 import type { Graph } from '../../core/types.js';
 import type { Manifest } from '../../formats/manifest.js';
-import type { Allowance } from './run-checks.js';
+import type { Allowance } from './run-context.js';
 
 /** Greatest value of a block over its root mean square: 2.2 for 32 normal values, up to 4 for activations of language models. */
 const CREST = 4;
 /** Errors add up as if independent; measured ones stay below half of what that gives. */
 const SAFETY = 2;
+
+const boundOf = (levels: number, products: number) =>
+  ((SAFETY * CREST) / (levels * Math.sqrt(12))) * Math.sqrt(products);
+
+/** The same of a package without manifest, as its graphs say how they compute. */
+export function allowanceOfGraphs(graphs: Graph[]): Allowance {
+  const nodes = graphs.flatMap((graph) => graph.nodes);
+  const products = nodes.filter(({ op }) => /^(MatMul|MatMulNBits|Gemm|Conv|QMoE|MatMulInteger)$/.test(op)).length;
+  const types = graphs.flatMap(({ inputs, outputs }) => [...inputs, ...outputs].map(({ dtype }) => dtype));
+  const level = Math.max(0, ...nodes.map(({ attributes }) => Number(attributes.accuracy_level ?? 0)));
+  if (nodes.some(({ op }) => op === 'QuantizeLinear' || op === 'DynamicQuantizeLinear') || level === 4) {
+    return { isExact: false, relative: boundOf(127, products), reason: `int8 activations before ${products} products` };
+  }
+  if (types.includes('FLOAT16') || types.includes('BFLOAT16')) {
+    return { isExact: false, relative: boundOf(1024, products), reason: `16-bit values before ${products} products` };
+  }
+  return { isExact: true, relative: 0, reason: '' };
+}
 
 /**
  * What rounding of activations may do to the logits. A symmetric grid of n steps to the block's greatest value has a
@@ -16,7 +34,7 @@ const SAFETY = 2;
 export function allowanceOf(manifest: Manifest, drawn: Graph): Allowance {
   const { accuracyLevel, activations, target } = manifest.options;
   const products = drawn.nodes.filter(({ op }) => op === 'Linear' || op === 'Experts').length;
-  const bound = (levels: number) => ((SAFETY * CREST) / (levels * Math.sqrt(12))) * Math.sqrt(products);
+  const bound = (levels: number) => boundOf(levels, products);
   const isInteger = Object.values(manifest.tensors).some((tensors) =>
     Object.values(tensors).some(({ scheme }) => scheme.scheme === 'int4' || scheme.scheme === 'int8'),
   );

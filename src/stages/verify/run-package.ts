@@ -8,7 +8,9 @@ import type { Decoder } from '../../runtime/decoder.js';
 import { intervalOf } from './logit-comparison.js';
 
 /** Positions that are decoded token by token: past every window of the fixtures, seconds for a model of 0.5B. */
-const DECODED_TOKENS = 256;
+export const DECODED_TOKENS = 256;
+/** Logits of the prefill that decoding is held to: 64 MB, 110 tokens of a vocabulary of 150,000. */
+const DECODED_VALUES = 16 << 20;
 
 /**
  * One prefill against the same ids through the cache: a token at a time, and in chunks of 7, which end inside windows
@@ -20,7 +22,7 @@ export async function compareDecode(
   ids: readonly number[],
   signal?: AbortSignal,
 ): Promise<DecodeResult> {
-  const sequence = ids.slice(0, DECODED_TOKENS);
+  const sequence = ids.slice(0, Math.min(DECODED_TOKENS, Math.max(32, Math.floor(DECODED_VALUES / decoder.vocabSize))));
   const prefill = await decoder.logitsOf([sequence]);
   const result: DecodeResult = { set, tokens: sequence.length, maxAbsDifference: 0, position: 0 };
   for (const chunk of [1, 7]) {

@@ -4,18 +4,21 @@ import type { Checkpoint, Graph, JsonObject } from '../../core/types.js';
 import type { VerifySubject } from '../../core/verify-report.js';
 import type { Manifest } from '../../formats/manifest.js';
 import type { Package } from '../../formats/package-reader.js';
+import { layoutOf } from '../coverage.js';
 import { drawGraphs, type Model, openModel } from '../model.js';
+import { schemeOf } from './checkpoint-weights.js';
+import type { ReferenceCheckpoint } from './engine.js';
 import { schemeSizes } from './scheme-sizes.js';
 
 /** The manifest of a package, null in a package of another tool. */
 export const manifestOf = (opened: Package): Manifest | null => opened.manifest as unknown as Manifest | null;
 
 /** The model that a config draws, without its weights. */
-export function modelOfConfig(dir: string, config: JsonObject): Promise<Model> {
+export function modelOfConfig(dir: string, config: JsonObject, generationConfig: JsonObject = {}): Promise<Model> {
   const checkpoint: Checkpoint = {
     dir,
     config,
-    generationConfig: {},
+    generationConfig,
     tensors: new Map(),
     files: [],
     companions: [],
@@ -77,4 +80,31 @@ export function checkManifest(opened: Package): void {
     `${opened.dir}/halfbyte.json: is not a manifest of format version 1.`,
     'convert the checkpoint again with this version.',
   );
+}
+
+/** A checkpoint as the report introduces it; `own` is null where it cannot be opened. */
+export async function describeCheckpoint(dir: string, own: ReferenceCheckpoint | null): Promise<VerifySubject> {
+  const base = { kind: 'checkpoint' as const, path: dir, accuracyLevel: null };
+  if (!own) {
+    const nothing = { parameters: null, weightBytes: null, bitsPerWeight: null };
+    return { ...base, ...nothing, model: 'unknown', target: 'unknown', schemes: {}, files: [] };
+  }
+  const { model, logical } = own;
+  const schemes: Record<string, number> = {};
+  for (const tensor of logical.values()) {
+    const scheme = schemeText(await schemeOf(tensor));
+    schemes[scheme] = (schemes[scheme] ?? 0) + 1;
+  }
+  const parameters = [...logical.values()].reduce((sum, { source }) => sum + source.rows * source.cols, 0);
+  const weightBytes = [...model.checkpoint.tensors.values()].reduce((sum, { nbytes }) => sum + nbytes, 0);
+  return {
+    ...base,
+    model: model.config.model_type,
+    target: (await layoutOf(model.checkpoint)).id,
+    schemes,
+    parameters,
+    weightBytes,
+    bitsPerWeight: (8 * weightBytes) / parameters,
+    files: model.checkpoint.files.map(({ name, size }) => ({ name, size })),
+  };
 }

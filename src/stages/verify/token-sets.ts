@@ -1,14 +1,20 @@
 import { UsageError } from '../../core/errors.js';
-import type { ComparedTokens } from '../../core/verify-report.js';
+import type { ComparedTokens, GreedyResult } from '../../core/verify-report.js';
 import { seededRandom } from '../../metrics/math/bootstrap.js';
 import type { StoredSet } from './stored-reference.js';
+
+/** What a referee has said about a token set. */
+export interface Answer {
+  referee: 'golden' | 'command';
+  stored: StoredSet;
+}
 
 /** Token ids that package and reference are both asked about. */
 export interface TokenSet {
   name: string;
   sequences: number[][];
-  /** The reference's stored answer, where there is one. */
-  stored?: StoredSet;
+  /** Stored answers; the reference engine's are computed. */
+  answers: Answer[];
 }
 
 /** Tokens of the random set: enough for the reference to take seconds, too few for narrow intervals. */
@@ -35,10 +41,18 @@ export function parseIds(text: string): number[][] {
   return sequences.map((each) => each.map(Number));
 }
 
-/** The ids of the sets and the text of each of them, for a report. */
-export function comparedTokens(sets: readonly TokenSet[], textOf: (id: number) => string | null): ComparedTokens {
+/** The ids of the sets, and the text of each of them and of the greedy continuations, for a report. */
+export function comparedTokens(
+  sets: readonly TokenSet[],
+  textOf: (id: number) => string | null,
+  greedy: GreedyResult | null = null,
+): ComparedTokens {
   const texts: Record<string, string> = {};
-  for (const id of sets.flatMap(({ sequences }) => sequences.flat())) {
+  for (const id of [
+    ...sets.flatMap(({ sequences }) => sequences.flat()),
+    ...(greedy?.expected ?? []),
+    ...(greedy?.actual ?? []),
+  ]) {
     if (id in texts) continue;
     const text = textOf(id);
     if (text !== null) texts[id] = text;
@@ -50,6 +64,8 @@ export function comparedTokens(sets: readonly TokenSet[], textOf: (id: number) =
 export interface Batch {
   from: number;
   sequences: number[][];
+  /** First token of each sequence, counted from the batch's begin. */
+  starts: number[];
 }
 
 /** Splits sequences into batches; one sequence alone may be larger than a batch should be. */
@@ -59,10 +75,12 @@ export function batchesOf(sequences: number[][], vocabulary: number): Batch[] {
   sequences.forEach((sequence, index) => {
     const size = sequence.length * vocabulary;
     if (batches.length === 0 || values + size > BATCH_VALUES) {
-      batches.push({ from: index, sequences: [] });
+      batches.push({ from: index, sequences: [], starts: [] });
       values = 0;
     }
-    batches[batches.length - 1].sequences.push(sequence);
+    const batch = batches[batches.length - 1];
+    batch.starts.push(values / vocabulary);
+    batch.sequences.push(sequence);
     values += size;
   });
   return batches;

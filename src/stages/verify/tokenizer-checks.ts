@@ -21,7 +21,7 @@ export async function checkTokenizer(
   const base = { id: 'tokenizer', group: 'integrity' as const, where: FILE };
   if (tokenizer === null) {
     if (reference === null) return [];
-    return [{ ...base, verdict: 'fail', message: `The package has no ${FILE}; the reference has one.` }];
+    return [{ ...base, verdict: 'fail', message: `There is no ${FILE}; the reference has one.` }];
   }
   const ids = tokenizer.encodePlain(SAMPLE);
   const beyond = ids.find((id) => id >= vocabulary);

@@ -1,30 +1,39 @@
 import { InvalidInputError } from '../../core/errors.js';
 import type { Graph, ProgressListener } from '../../core/types.js';
-import type { Hypothesis, PerplexityResult, VerifySubject } from '../../core/verify-report.js';
+import type { Hypothesis, VerifySubject } from '../../core/verify-report.js';
 import type { Package } from '../../formats/package-reader.js';
+import { inTemporaryDirectory } from '../../formats/temporary-directory.js';
 import type { Decoder } from '../../runtime/decoder.js';
 import { openDecoder } from '../../runtime/open-decoder.js';
 import type { TextTokenizer } from '../../runtime/tokenizer.js';
 import type { InputFiles } from '../../sources/input-files.js';
 import { PackageWeights } from '../package-weights.js';
-import { chooseSets, type SetRequest } from './choose-sets.js';
+import { type ChosenSets, chooseSets, type SetRequest } from './choose-sets.js';
 import { type Engine, engineOn } from './engine.js';
 import { type Findings, noFindings } from './findings.js';
 import { compareLayers } from './inside.js';
 import { HiddenStates } from './layers.js';
 import { localise } from './localise.js';
-import { metricOf, positionMetrics } from './logit-comparison.js';
+import { positionMetrics } from './logit-comparison.js';
 import type { Reference } from './open-reference.js';
 import { checkPackage } from './package-checks.js';
-import { allowanceOf } from './rounding.js';
-import { type RunContext, runChecks, runDecoding } from './run-checks.js';
-import { measurePerplexity } from './run-package.js';
+import { textPerplexity } from './perplexity.js';
+import { askCommand } from './reference-command.js';
+import { allowanceOf, allowanceOfGraphs } from './rounding.js';
+import type { RunContext } from './run-context.js';
+import { runDecoding } from './run-decoding.js';
+import { runSets } from './run-sets.js';
+import { type SaveSettings, savedReference } from './save-reference.js';
 import { checkManifest, describePackage, drawnDecoder, manifestOf, modelOfConfig } from './subject.js';
 import { comparedTokens } from './token-sets.js';
+import { unexplainedLogits } from './unexplained.js';
 import { checkWeights } from './weight-checks.js';
 import { weightHypotheses } from './weight-hypotheses.js';
 
 export interface PackageSettings extends SetRequest {
+  /** Whether the command line says what is good enough. */
+  isGated: boolean;
+  save?: SaveSettings;
   threads?: number;
   signal?: AbortSignal;
   onProgress: ProgressListener;
@@ -39,7 +48,7 @@ export async function verifyPackage(
   checkManifest(opened);
   const findings = noFindings();
   const subject = describePackage(opened);
-  const { checks, tokenizer, graphs, isWhole } = await checkPackage(opened, reference.checkpoint?.model ?? null);
+  const { checks, tokenizer, graphs, isWhole } = await checkPackage(opened, reference);
   findings.checks.push(...checks);
   if (!isWhole) {
     findings.notes.push('The package was not run: files are missing or cut short.');
@@ -56,10 +65,10 @@ export async function verifyPackage(
     await runPackage({ opened, decoder, own, theirs, tokenizer, graphs, reference, hypotheses }, settings, findings);
   } catch (error) {
     // A package that lists its files and does not run is wrong, whatever made it so.
-    if (!(error instanceof InvalidInputError) || !manifestOf(opened)) throw error;
+    if (!(error instanceof InvalidInputError) || !manifestOf(opened) || decoder) throw error;
     findings.checks.push({ id: 'run', group: 'structure', verdict: 'fail', message: error.message });
   } finally {
-    for (const engine of engines) engine.close();
+    for (const engine of engines) await engine.close();
     await decoder?.close();
   }
   return { subject, findings };
@@ -68,13 +77,13 @@ export async function verifyPackage(
 /** The engine on the package's own numbers and the reference's config, after these numbers were held to the checkpoint's. */
 async function ownEngine(
   opened: Package,
-  { checkpoint }: Reference,
+  { checkpoint, model: theirs }: Reference,
   settings: PackageSettings,
   findings: Findings,
 ): Promise<{ own: Engine | null; hypotheses: Hypothesis[] }> {
   const manifest = manifestOf(opened);
   if (!manifest) return { own: null, hypotheses: [] };
-  const model = checkpoint?.model ?? (await modelOfConfig(opened.dir, manifest.checkpoint.config));
+  const model = theirs ?? (await modelOfConfig(opened.dir, manifest.checkpoint.config));
   const drawn = drawnDecoder(model, manifest.options.contextLength);
   const weights = new PackageWeights(opened.dir, manifest, drawn);
   let hypotheses: Hypothesis[] = [];
@@ -100,23 +109,7 @@ interface Running {
 }
 
 async function runPackage(running: Running, settings: PackageSettings, findings: Findings): Promise<void> {
-  const { opened, decoder, own, theirs, tokenizer, graphs, reference } = running;
-  const manifest = manifestOf(opened);
-  const { stored } = reference;
-  const context: RunContext = {
-    opened,
-    decoder,
-    own,
-    reference: theirs,
-    isLossless: Boolean(manifest) && weightsAreFloat32(manifest?.tensors ?? {}),
-    allowance:
-      manifest && own ? allowanceOf(manifest, own.graph) : { isExact: false, relative: 1, reason: 'no manifest' },
-    metrics: await positionMetrics(),
-    textOf: (id) => tokenizer?.decode([id]) ?? null,
-    hidden: { own: new HiddenStates(), reference: new HiddenStates() },
-    threads: settings.threads,
-    signal: settings.signal,
-  };
+  const { opened, decoder, tokenizer, reference } = running;
   const limits = {
     dir: opened.dir,
     vocabulary: decoder.vocabSize,
@@ -124,27 +117,58 @@ async function runPackage(running: Running, settings: PackageSettings, findings:
     tokenizer,
     bos: opened.genai.model.bos_token_id ?? undefined,
   };
-  const { sets, text, notes } = chooseSets(settings, limits, stored, theirs !== null);
-  findings.notes.push(...notes);
-  findings.tokens = comparedTokens(sets, context.textOf);
-  await runChecks(context, sets, findings);
-  await runDecoding(context, sets, stored, findings);
-  if (sets.length > 0) await compareLayers(context, graphs, sets[0].sequences[0], findings);
-  await localise(context, graphs, sets, running.hypotheses, findings);
-  if (text) {
-    const onWindow = (done: number, total: number) =>
-      settings.onProgress({ stage: 'perplexity', doneBytes: done, totalBytes: total, label: text.file });
-    const measured = await measurePerplexity(decoder, text, onWindow, settings.signal);
-    findings.perplexity = { ...measured, reference: referencePerplexity(measured, findings) };
-  }
-  const margin = theirs?.margin ?? own?.margin ?? Number.POSITIVE_INFINITY;
-  findings.routingMargin = Number.isFinite(margin) ? margin : null;
+  const canAnswer = reference.checkpoint !== null || reference.command !== null;
+  const chosen = chooseSets(settings, limits, reference.stored, canAnswer);
+  findings.notes.push(...chosen.notes);
+  const { command } = reference;
+  if (!command) return runChosen(running, chosen, settings, findings);
+  await inTemporaryDirectory(async (dir) => {
+    const answer = await askCommand(command, chosen.sets, dir, decoder.vocabSize);
+    for (const set of chosen.sets) {
+      const stored = answer.sets.find(({ name }) => name === set.name);
+      if (stored) set.answers.push({ referee: 'command', stored });
+    }
+    await runChosen(running, chosen, settings, findings);
+  });
 }
 
-/** Of the reference engine on the same windows, where it ran on them: both have seen the very same predictions. */
-function referencePerplexity({ value }: PerplexityResult, { comparisons }: Findings): number | null {
-  const compared = comparisons.find(({ set, referee }) => set === 'text' && referee === 'engine');
-  return compared ? value / metricOf(compared, 'perplexity_ratio') : null;
+async function runChosen(
+  { opened, decoder, own, theirs, tokenizer, graphs, reference, hypotheses }: Running,
+  { sets, text }: ChosenSets,
+  settings: PackageSettings,
+  findings: Findings,
+): Promise<void> {
+  const manifest = manifestOf(opened);
+  const context: RunContext = {
+    opened,
+    decoder,
+    own,
+    reference: theirs,
+    isLossless: Boolean(manifest) && weightsAreFloat32(manifest?.tensors ?? {}),
+    allowance: manifest && own ? allowanceOf(manifest, own.graph) : allowanceOfGraphs([...graphs.values()]),
+    metrics: await positionMetrics(),
+    textOf: (id) => tokenizer?.decode([id]) ?? null,
+    hidden: { own: new HiddenStates(), reference: new HiddenStates() },
+    saved: savedReference(settings.save, sets, theirs, reference.model?.checkpoint),
+    threads: settings.threads,
+    signal: settings.signal,
+  };
+  findings.tokens = comparedTokens(sets, context.textOf);
+  try {
+    await runSets(context, sets, findings);
+    context.saved?.finish();
+  } catch (error) {
+    context.saved?.abandon();
+    throw error;
+  }
+  if (!manifest) findings.checks.push(...unexplainedLogits(findings.comparisons, settings.isGated));
+  await runDecoding(context, sets, reference.stored, findings);
+  findings.tokens = comparedTokens(sets, context.textOf, findings.greedy);
+  if (sets.length > 0) await compareLayers(context, graphs, sets[0].sequences[0], findings);
+  await localise(context, graphs, sets, hypotheses, findings);
+  if (text) findings.perplexity = await textPerplexity(decoder, text, findings.comparisons, settings);
+  const margin = theirs?.margin ?? own?.margin ?? Number.POSITIVE_INFINITY;
+  findings.routingMargin = Number.isFinite(margin) ? margin : null;
 }
 
 function weightsAreFloat32(tensors: Record<string, Record<string, { scheme: { scheme: string } }>>): boolean {

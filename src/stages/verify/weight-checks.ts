@@ -8,14 +8,15 @@ import { openRows } from '../../sources/read.js';
 import { resolveSource } from '../../sources/resolve.js';
 import type { PackageWeight, PackageWeights } from '../package-weights.js';
 import { short } from './findings.js';
+import { stopIfAsked } from './stop.js';
 import { measureWeight } from './weight-error.js';
 
-/** A weight of the package beside the checkpoint's. */
-interface Pair {
+/** A weight beside the checkpoint's. */
+export interface WeightPair {
   name: string;
   shape: number[];
   reference: RowSource;
-  actual: PackageWeight;
+  actual: Pick<PackageWeight, 'source' | 'scheme'>;
 }
 
 /** Failing weights that get a check of their own; the rest are in the report's table. */
@@ -29,11 +30,25 @@ export async function checkWeights(
   settings: { onProgress: ProgressListener; signal?: AbortSignal },
 ): Promise<{ checks: Check[]; tensors: TensorError[] }> {
   const { pairs, missing } = pairsOf(weights, drawn, logical);
+  return checkPairs(pairs, missing, 'package', settings);
+}
+
+/** The same of weights that stand beside each other already; `missing` are those that one side does not have. */
+export async function checkPairs(
+  pairs: WeightPair[],
+  missing: string[],
+  subject: 'package' | 'checkpoint',
+  settings: { onProgress: ProgressListener; signal?: AbortSignal },
+): Promise<{ checks: Check[]; tensors: TensorError[] }> {
+  const lacks =
+    subject === 'package'
+      ? 'the package has no tensor that is made of it, or not all of its rows'
+      : 'it stands in one of the two checkpoints alone, or has another shape there';
   const checks: Check[] = missing.map((name) => ({
     id: `weight ${name}`,
     group: 'weights',
     verdict: 'fail',
-    message: `${name}: the package has no tensor that is made of it, or not all of its rows.`,
+    message: `${name}: ${lacks}.`,
     where: name,
   }));
   const tensors: TensorError[] = [];
@@ -42,7 +57,7 @@ export async function checkWeights(
   let doneBytes = 0;
   try {
     for (const pair of pairs) {
-      settings.signal?.throwIfAborted();
+      stopIfAsked(settings.signal);
       const measured = await tensorError(pair, files);
       tensors.push(measured.tensor);
       if (measured.check) checks.push(measured.check);
@@ -64,7 +79,7 @@ export async function checkWeights(
 
 /** Tensor by tensor of the checkpoint where the package tells them apart, else weight by weight of the drawing. */
 function pairsOf(weights: PackageWeights, drawn: Graph, logical: ReadonlyMap<string, LogicalTensor>) {
-  const pairs = new Map<string, Pair>();
+  const pairs = new Map<string, WeightPair>();
   const missing: string[] = [];
   for (const { name, shape } of Object.values(drawn.weights)) {
     const source = checkpointSource(drawn.weights[name], drawn.weights);
@@ -101,7 +116,7 @@ function findOrUndefined(weights: PackageWeights, name: string): PackageWeight |
   }
 }
 
-async function tensorError(pair: Pair, files: InputFiles): Promise<{ tensor: TensorError; check: Check | null }> {
+async function tensorError(pair: WeightPair, files: InputFiles): Promise<{ tensor: TensorError; check: Check | null }> {
   const { name, shape, actual } = pair;
   const reference = await openRows(pair.reference, files);
   const ours = await openRows(actual.source, files);

@@ -93,7 +93,9 @@ class GroupErrors {
   }
 
   #addGroup(reference: Float32Array, actual: Float32Array, from: number, to: number, row: number, column: number) {
-    let [low, high, error] = [0, 0, 0];
+    let low = 0;
+    let high = 0;
+    let error = 0;
     for (let i = from; i < to; i++) {
       const value = reference[i];
       if (value < low) low = value;

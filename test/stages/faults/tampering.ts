@@ -18,6 +18,7 @@ export function copyCheckpoint(
   from: string,
   to: string,
   change: (tensors: Tensors, config: JsonObject) => void,
+  { golden = true } = {},
 ): string {
   const { tensors: stored, config, companions } = openCheckpoint(from);
   const tensors: Tensors = new Map();
@@ -38,8 +39,8 @@ export function copyCheckpoint(
   writeSafetensors(join(to, 'model.safetensors'), entries);
   writeFileSync(join(to, 'config.json'), JSON.stringify(changed));
   for (const name of companions) cpSync(join(from, name), join(to, name));
-  const golden = join(from, 'golden.safetensors');
-  if (existsSync(golden)) cpSync(golden, join(to, 'golden.safetensors'));
+  const answer = join(from, 'golden.safetensors');
+  if (golden && existsSync(answer)) cpSync(answer, join(to, 'golden.safetensors'));
   return to;
 }
 

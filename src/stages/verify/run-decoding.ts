@@ -1,0 +1,62 @@
+import type { Check, Comparison } from '../../core/verify-report.js';
+import { atMost, type Findings, short } from './findings.js';
+import { greedyByEngine } from './greedy.js';
+import { type Allowance, type RunContext, TOLERANCE } from './run-context.js';
+import { compareDecode, compareGreedy } from './run-package.js';
+import type { StoredReference } from './stored-reference.js';
+import type { TokenSet } from './token-sets.js';
+
+/** Prefill against decode on the first sequence of each set, and a greedy continuation. */
+export async function runDecoding(
+  context: RunContext,
+  sets: TokenSet[],
+  stored: StoredReference | null,
+  findings: Findings,
+): Promise<void> {
+  const { decoder, allowance, signal } = context;
+  for (const set of sets) {
+    const result = await compareDecode(decoder, set.name, set.sequences[0], signal);
+    findings.decode.push(result);
+    const limit = allowance.isExact ? TOLERANCE : decodeLimit(findings.comparisons, allowance);
+    findings.checks.push(
+      atMost({
+        id: `decode ${set.name}`,
+        group: 'structure',
+        measured: result.maxAbsDifference,
+        limit,
+        unit: 'logits',
+        where: `position ${result.position}`,
+        message: `Through the cache, ${result.tokens} tokens of ${set.name} give logits ${short(result.maxAbsDifference)} off one prefill (at most ${short(limit)}).`,
+      }),
+    );
+  }
+  const { reference } = context;
+  if (stored?.greedy) findings.greedy = await compareGreedy(decoder, stored.greedy, signal);
+  else if (reference && sets.length > 0) {
+    findings.greedy = await greedyByEngine(decoder, reference, sets[0].sequences[0], signal);
+  }
+  if (findings.greedy && context.isLossless) findings.checks.push(greedyCheck(findings.greedy));
+}
+
+function greedyCheck({ tokens, equalTokens, firstDivergence, gap }: NonNullable<Findings['greedy']>): Check {
+  const isTie = gap !== null && gap <= 2 * TOLERANCE;
+  const tie = isTie ? `; its two best logits are only ${short(gap)} apart` : '';
+  return {
+    id: 'greedy',
+    group: 'structure',
+    verdict: firstDivergence === null ? 'pass' : isTie ? 'ambiguous' : 'fail',
+    message:
+      firstDivergence === null
+        ? `All ${tokens} greedy tokens are those of the reference.`
+        : `Greedy token ${firstDivergence + 1} of ${tokens} is not the reference's${tie}.`,
+    measured: equalTokens,
+    limit: tokens,
+    unit: 'tokens',
+  };
+}
+
+/** With rounded activations, ties of the rounding fall differently in decode: what one rounding may do to a logit. */
+function decodeLimit(comparisons: Comparison[], { relative }: Allowance): number {
+  const logits = comparisons.flatMap(({ metrics }) => metrics.filter(({ id }) => id === 'max_abs_difference'));
+  return Math.max(relative, ...logits.map(({ value }) => value));
+}

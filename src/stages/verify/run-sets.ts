@@ -1,0 +1,159 @@
+import type { Check, Comparison } from '../../core/verify-report.js';
+import type { EvaluationOptions } from '../../reference/evaluate.js';
+import type { Engine } from './engine.js';
+import { atMost, type Findings, short } from './findings.js';
+import type { HiddenStates } from './layers.js';
+import { LogitComparison, metricOf, type PositionMetrics } from './logit-comparison.js';
+import { packageLogits } from './package-logits.js';
+import { type RunContext, TOLERANCE } from './run-context.js';
+import { StructureDifference } from './structure-difference.js';
+import { type Answer, type Batch, batchesOf, type TokenSet } from './token-sets.js';
+
+/** Runs package and referees over every token set and judges what the package computes. */
+export async function runSets(context: RunContext, sets: TokenSet[], findings: Findings): Promise<void> {
+  for (const set of sets) await runSet(context, set, findings);
+}
+
+/** A stored answer beside the run that is compared with it. */
+interface StoredComparison extends Answer {
+  comparison: LogitComparison;
+  /** Greatest difference between it and the reference engine. */
+  gap: number;
+}
+
+async function runSet(context: RunContext, set: TokenSet, findings: Findings): Promise<void> {
+  const { decoder, metrics, textOf, own, reference } = context;
+  const width = decoder.vocabSize;
+  const other = set.answers.find(({ stored }) => stored.vocabulary !== width);
+  if (other) {
+    findings.checks.push({
+      id: `vocabulary ${set.name}`,
+      group: 'structure',
+      verdict: 'fail',
+      message: `The package has ${width} logits a token, the reference ${other.stored.vocabulary}.`,
+      where: 'genai_config.json',
+    });
+    return;
+  }
+  const answers = set.answers.map((answer) => storedComparison(set.name, answer, metrics, textOf));
+  const engine = reference ? new LogitComparison(set.name, 'engine', metrics, textOf) : null;
+  const structure = own ? new StructureDifference(context.allowance) : null;
+  let start = 0;
+  for (const batch of batchesOf(set.sequences, width)) {
+    const actual = await packageLogits(context.opened, decoder, batch.sequences, context.signal);
+    const rowAt = (token: number) => actual.subarray((token - start) * width, (token - start + 1) * width);
+    const tokens = tokensOf(batch, start);
+    for (const { comparison, stored } of answers) {
+      for (const { ids, position, token } of tokens) {
+        const row = rowAt(token);
+        comparison.add(ids, position, stored.logits.row(token, row), row, stored.logits.klBound());
+      }
+    }
+    if (own && structure && (batch.from === 0 || !reference)) {
+      await own.run(batch.sequences, {
+        ...keeping(context.hidden.own, batch),
+        onRoutingMargin: (margin) => structure.decide(margin, batch.from + margin.sequence),
+        onLogits: (sequence, position, row) => {
+          const token = batch.starts[sequence] + position + start;
+          structure.add(batch.from + sequence, position, token, row, rowAt(token));
+        },
+      });
+    }
+    if (reference && engine) {
+      await runReference(context, reference, set, batch, (sequence, position, row) => {
+        const token = batch.starts[sequence] + position + start;
+        engine.add(batch.sequences[sequence], position, row, rowAt(token));
+        for (const each of answers) if (each.stored.logits.isFloat32) widenGap(each, token, row);
+      });
+    }
+    start += actual.length / width;
+  }
+  const comparisons = [...answers.map(({ comparison }) => comparison), ...(engine ? [engine] : [])];
+  const finished = comparisons.map((each) => each.finish());
+  findings.comparisons.push(...finished);
+  if (structure) findings.checks.push(structure.check(set.name));
+  if (reference) {
+    const float32 = answers.filter(({ stored }) => stored.logits.isFloat32);
+    findings.checks.push(...float32.map(({ referee, gap }) => refereesAgree(set.name, referee, gap)));
+  }
+  if (context.isLossless) {
+    const whole = finished.filter((_, index) => answers[index]?.stored.logits.isFloat32 ?? true);
+    findings.checks.push(...whole.map(losslessCheck));
+  }
+}
+
+/** The engine on the reference's weights over a batch; what it says is kept where it is being saved. */
+export async function runReference(
+  { hidden, saved }: Pick<RunContext, 'saved'> & { hidden: { reference: HiddenStates } },
+  reference: Engine,
+  set: Pick<TokenSet, 'name'>,
+  batch: Batch,
+  take: (sequence: number, position: number, row: Float32Array) => void,
+): Promise<void> {
+  await reference.run(batch.sequences, {
+    ...keeping(hidden.reference, batch),
+    onLogits: (sequence, position, row) => {
+      take(sequence, position, row);
+      saved?.add(set.name, batch.from + sequence, position, row);
+    },
+  });
+}
+
+/** The comparison with a stored answer; of a reduced one the metrics that the kept logits give. */
+export function storedComparison(
+  set: string,
+  { referee, stored }: Answer,
+  metrics: PositionMetrics,
+  textOf: RunContext['textOf'],
+): StoredComparison {
+  const whole = ['cosine', 'max_abs_difference'];
+  const kept = stored.logits.isReduced ? new Map([...metrics].filter(([id]) => !whole.includes(id))) : metrics;
+  return { referee, stored, comparison: new LogitComparison(set, referee, kept, textOf), gap: 0 };
+}
+
+function widenGap(answer: StoredComparison, token: number, row: Float32Array): void {
+  const stored = answer.stored.logits.row(token, row);
+  for (let i = 0; i < row.length; i++) {
+    const difference = Math.abs(stored[i] - row[i]);
+    if (!(difference <= answer.gap) && !Number.isNaN(answer.gap)) answer.gap = difference;
+  }
+}
+
+/** Every token of a batch with its place in the set, sequences end to end. */
+export function tokensOf({ sequences, starts }: Batch, start: number) {
+  return sequences.flatMap((ids, sequence) =>
+    ids.map((_, position) => ({ ids, position, token: start + starts[sequence] + position })),
+  );
+}
+
+/** Keeps the hidden states of the first batch of all. */
+export function keeping(hidden: HiddenStates, { sequences }: Batch): EvaluationOptions {
+  if (hidden.tokens > 0) return {};
+  const [{ length }] = sequences;
+  return { onHidden: (index, values, width) => hidden.keep(index, values, width, length) };
+}
+
+function refereesAgree(set: string, referee: Answer['referee'], gap: number): Check {
+  const whose = referee === 'command' ? "the command's logits" : 'the stored logits';
+  return atMost({
+    id: `reference ${set}`,
+    group: 'reference',
+    measured: gap,
+    limit: TOLERANCE,
+    unit: 'logits',
+    where: referee === 'command' ? '--reference-command' : 'golden.safetensors',
+    message: `The reference engine on the checkpoint is ${short(gap)} off ${whose} of ${set} (at most ${TOLERANCE}).`,
+  });
+}
+
+function losslessCheck(comparison: Comparison): Check {
+  const value = metricOf(comparison, 'max_abs_difference');
+  return atMost({
+    id: `logits ${comparison.set} ${comparison.referee}`,
+    group: 'structure',
+    measured: value,
+    limit: TOLERANCE,
+    unit: 'logits',
+    message: `The package has the checkpoint's own numbers and its logits on ${comparison.set} are ${short(value)} off the reference (at most ${TOLERANCE}).`,
+  });
+}
