@@ -17,8 +17,9 @@ function stepFor(max: number, most: number): number {
 
 /** Linear from 0 to a round number at or above `max`, over `height` pixels. */
 export function linearScale(max: number, top: number, height: number): Scale {
-  const step = stepFor(max > 0 ? max : 1, 5);
-  const end = Math.max(step, step * Math.ceil((max / step) * (1 - 1e-9)));
+  const highest = max > 0 ? max : 1;
+  const step = stepFor(highest, 5);
+  const end = step * Math.ceil((highest / step) * (1 - 1e-9));
   const ticks = Array.from({ length: Math.round(end / step) + 1 }, (_, index) => Number((index * step).toPrecision(6)));
   return { y: (value) => round(top + height - (Math.min(Math.max(value, 0), end) / end) * height), ticks };
 }

@@ -52,6 +52,7 @@ function meter({ group, id, verdict, measured, limit }: Check): Content {
   if (!isUpper || measured === undefined || limit === undefined || !(limit > 0)) return html`<span></span>`;
   const share = measured / limit;
   const width = Number.isNaN(share) ? 100 : Math.min(100, Math.max(1, 100 * share));
-  const said = share > 10 ? `${digits(share, 2)} x the limit` : `${percent(share, 2)} of the limit`;
+  const said =
+    share > 10 ? `${digits(share, 2)} x the limit` : share < 1e-3 ? 'below 0.1 %' : `${percent(share, 2)} of limit`;
   return html`<div class="meter">${Number.isNaN(share) ? 'not a number' : said}<span class="track ${TONES[verdict]}"><i style="width:${digits(width, 3)}%"></i></span></div>`;
 }

@@ -2,6 +2,7 @@ import type { Comparison, MetricValue, VerifyReport } from '../../core/verify-re
 import { digits, percent } from '../numbers.js';
 import { type Content, html, type Markup } from '../page/markup.js';
 import { type Cell, table } from '../page/table.js';
+import { oneForEachSet } from './sets.js';
 
 /** In the order of the table; metrics that are not here follow. */
 const NAMES: Record<string, string> = {
@@ -16,8 +17,17 @@ const NAMES: Record<string, string> = {
   max_abs_difference: 'greatest difference of a logit',
 };
 
-/** Every metric on every token set, with its interval. */
+/** Every metric on every token set, with its interval; what further referees of the same sets say is folded. */
 export function metricTable({ comparisons }: VerifyReport): Markup {
+  const first = oneForEachSet(comparisons);
+  const others = comparisons.filter((each) => !first.includes(each));
+  return html`${tableOf(first)}${
+    others.length > 0 &&
+    html`<details><summary>The same sets against other referees</summary>${tableOf(others)}</details>`
+  }`;
+}
+
+function tableOf(comparisons: readonly Comparison[]): Markup {
   const known = Object.keys(NAMES);
   const found = [...new Set(comparisons.flatMap(({ metrics }) => metrics.map(({ id }) => id)))];
   const ids = [...known.filter((id) => found.includes(id)), ...found.filter((id) => !known.includes(id))];

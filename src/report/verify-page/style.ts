@@ -17,12 +17,13 @@ details.group > summary b { margin: 0 8px 0 4px; text-transform: capitalize; }
 details.group ul { list-style: none; margin: 0; padding: 0 14px 8px; }
 details.group li { display: grid; grid-template-columns: 24px 1fr auto; gap: 4px 8px; padding: 6px 0; border-top: 1px solid var(--line); font-size: 14px; }
 details.group li > div { overflow-wrap: anywhere; min-width: 0; } details.group li code { color: var(--dim); }
-.meter { width: 96px; color: var(--dim); font-size: 12px; text-align: right; font-variant-numeric: tabular-nums; }
+.meter { width: 112px; color: var(--dim); font-size: 12px; text-align: right; font-variant-numeric: tabular-nums; }
 .track { display: block; height: 6px; border-radius: 3px; background: var(--empty); overflow: hidden; margin-top: 6px; }
 .track i { display: block; height: 100%; background: var(--good); } .track.bad i { background: var(--bad); }
 .track.warn i { background: var(--warn); }
 td small, th small { display: block; color: var(--dim); font-size: 11.5px; font-weight: 400; }
-td.good small { color: inherit; } td.left, th.left { text-align: left; }
+td.left, th:has(> .left) { text-align: left; } .card span { display: block; line-height: 1.35; }
+.banner + p { max-width: none; }
 figure { margin: 0 0 14px; } figcaption { font-size: 13px; color: var(--dim); margin-bottom: 4px; }
 figcaption b { color: var(--ink); }
 svg .line { fill: none; stroke: var(--after); stroke-width: 2; } svg .dot { fill: var(--after); }
@@ -34,7 +35,7 @@ svg .bar { fill: var(--after); } svg .border { stroke: var(--line); } svg .grid-
 ${[0, 1, 2, 3, 4, 5, 6, 7].map((step) => `.k${step} { background: ${step === 0 ? 'transparent' : `var(--h${8 - step})`}; color: ${step === 0 ? 'inherit' : `var(--t${8 - step})`}; }`).join('\n')}
 .scale { display: flex; flex-wrap: wrap; font-size: 12px; margin: 4px 0 8px; } .scale span { padding: 1px 10px; border: 1px solid var(--line); border-left-width: 0; }
 .scale span:first-child { border-left-width: 1px; }
-.choices { display: grid; grid-template-columns: auto 44px 1fr; gap: 1px 8px; min-width: 190px; text-align: left; align-items: center; }
+.choices { display: grid; grid-template-columns: minmax(64px, auto) 56px 1fr; gap: 1px 8px; min-width: 190px; text-align: left; align-items: center; }
 .choices code { white-space: pre; } .choices .track { margin: 0; min-width: 60px; } .choices .first { font-weight: 600; }
 .context { white-space: pre-wrap; text-align: left; min-width: 220px; max-width: 380px; overflow-wrap: anywhere; }
 .stack { display: flex; height: 22px; border-radius: 4px; overflow: hidden; margin: 8px 0 12px; } .stack i { display: block; height: 100%; min-width: 2px; }
