@@ -62,7 +62,7 @@ export default class Verify extends HalfbyteCommand {
     text: string({ description: 'Text file whose perplexity is measured.' }),
     windows: integer({ min: 1, description: 'At most so many windows of 256 tokens of it. Default: all.' }),
     ids: string({ description: "Token ids to compare on besides, as '1,2,3'; sequences end with a semicolon." }),
-    strict: boolean({ description: 'Exit with 1 when the verdict is ambiguous.' }),
+    strict: boolean({ default: false, description: 'Exit with 1 when the verdict is ambiguous.' }),
     threads: integer({ min: 1, description: 'Threads of the runtime. Default: one a physical core.' }),
   };
 

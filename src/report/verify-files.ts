@@ -8,6 +8,7 @@ import { verifyJunit } from './verify-junit.js';
 type Writer = (report: VerifyReport) => string | Promise<string>;
 
 const WRITERS: Record<string, Writer> = {
+  '.html': async (report) => (await import('./verify-page.js')).verifyPage(report),
   '.json': verifyJson,
   '.xml': verifyJunit,
 };

@@ -42,11 +42,16 @@ const comparison = z.object({
   sequences: count,
   tokens: count,
   metrics: z.array(metric),
-  klBound: z.number().optional().meta({ description: 'how much larger the mean KL may be: the reference is reduced' }),
-  ties: count.optional().meta({ description: 'differing positions at which the reference itself is undecided' }),
   kl: z.array(measured).meta({ description: 'KL divergence in nats at each position, sequences end to end' }),
   lengths: z.array(count),
   relativeError: measured,
+  klBound: z
+    .number()
+    .optional()
+    .meta({ description: 'by how much the mean KL may be larger: the reference keeps its best logits alone' }),
+  ties: count
+    .optional()
+    .meta({ description: 'positions that differ where the reference itself is as good as undecided' }),
   disagreements: z.array(
     z.object({
       sequence: count,

@@ -12,7 +12,6 @@ import { openReference } from './verify/open-reference.js';
 import { provenanceOf } from './verify/provenance.js';
 import type { ReferenceCommand } from './verify/reference-command.js';
 import type { SaveSettings } from './verify/save-reference.js';
-import { manifestOf } from './verify/subject.js';
 import { parseIds } from './verify/token-sets.js';
 import { verifyCheckpoint } from './verify/verify-checkpoint.js';
 import { verifyPackage } from './verify/verify-package.js';
@@ -77,7 +76,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
     reference: { kind: reference.kind, path: reference.path },
     ...findings,
     reproduce: options.reproduce,
-    provenance: await provenanceOf(options.path, opened && manifestOf(opened), reference),
+    provenance: await provenanceOf(options.path, reference),
   };
   await files.write(report);
   return report;

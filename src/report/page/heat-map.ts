@@ -11,6 +11,8 @@ export interface HeatCell {
 export interface HeatMap {
   rows: readonly string[];
   columns: readonly string[];
+  /** What it shows, for screen readers. */
+  title?: string;
   /** What columns are, as `layer`. */
   columnTitle: string;
   /** null where there is no such thing. */
@@ -65,7 +67,7 @@ export function heatMap(map: HeatMap): Markup {
     }`;
   };
 
-  return html`<div class="wide"><svg role="img" width="${width}" height="${bottom + 52}" viewBox="0 0 ${width} ${bottom + 52}">
+  return html`<div class="wide"><svg role="img" width="${width}" height="${bottom + 52}" viewBox="0 0 ${width} ${bottom + 52}" aria-label="${map.title}">
 <text class="dim" x="${left}" y="14">${map.columnTitle}</text>
 ${columns.map(
   (name, column) =>

@@ -18,6 +18,10 @@ export interface Section {
 
 export interface PageContent {
   title: string;
+  /** What stands at the head of the page where that is more than the title. */
+  heading?: Content;
+  /** Style of this page's own parts, after that of all pages. */
+  style?: string;
   /** Under the title: what was looked at, the verdict. */
   lead?: Content;
   figures?: Figure[];
@@ -29,7 +33,7 @@ export interface PageContent {
  * A whole HTML document in one file: it loads nothing and runs nothing, which its policy also demands of the browser,
  * so that no name from a checkpoint can make it.
  */
-export function page({ title, lead, figures = [], sections, foot }: PageContent): string {
+export function page({ title, heading, style, lead, figures = [], sections, foot }: PageContent): string {
   const document = html`<!doctype html>
 <html lang="en">
 <head>
@@ -37,11 +41,11 @@ export function page({ title, lead, figures = [], sections, foot }: PageContent)
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${title}</title>
-<style>${STYLE_MARKUP}</style>
+<style>${new Markup(STYLE + (style ?? ''))}</style>
 </head>
 <body>
 <main>
-<h1>${title}</h1>
+<h1>${heading ?? title}</h1>
 ${lead}
 ${figures.length > 0 && html`<div class="cards">${figures.map(card)}</div>`}
 ${sections.map(section)}
@@ -52,8 +56,6 @@ ${foot && html`<p class="dim small">${foot}</p>`}
 `;
   return document.text;
 }
-
-const STYLE_MARKUP = new Markup(STYLE);
 
 const card = ({ value, label, tone, title }: Figure) =>
   html`<div class="card ${tone}" title="${title}"><b>${value}</b><span>${label}</span></div>\n`;

@@ -118,9 +118,9 @@ export class LogitComparison {
       lengths: this.#lengths,
       relativeError: Math.sqrt(this.#error.noise / this.#error.signal),
       disagreements: worst(this.#disagreements),
+      differing: this.#differing,
       ...(this.#klBound > 0 ? { klBound: this.#klBound / this.#kl.length } : {}),
       ...(this.#ties > 0 ? { ties: this.#ties } : {}),
-      differing: this.#differing,
     };
   }
 }

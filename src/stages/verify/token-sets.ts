@@ -1,5 +1,5 @@
 import { UsageError } from '../../core/errors.js';
-import type { ComparedTokens } from '../../core/verify-report.js';
+import type { ComparedTokens, GreedyResult } from '../../core/verify-report.js';
 import { seededRandom } from '../../metrics/math/bootstrap.js';
 import type { StoredSet } from './stored-reference.js';
 
@@ -41,10 +41,18 @@ export function parseIds(text: string): number[][] {
   return sequences.map((each) => each.map(Number));
 }
 
-/** The ids of the sets and the text of each of them, for a report. */
-export function comparedTokens(sets: readonly TokenSet[], textOf: (id: number) => string | null): ComparedTokens {
+/** The ids of the sets, and the text of each of them and of the greedy continuations, for a report. */
+export function comparedTokens(
+  sets: readonly TokenSet[],
+  textOf: (id: number) => string | null,
+  greedy: GreedyResult | null = null,
+): ComparedTokens {
   const texts: Record<string, string> = {};
-  for (const id of sets.flatMap(({ sequences }) => sequences.flat())) {
+  for (const id of [
+    ...sets.flatMap(({ sequences }) => sequences.flat()),
+    ...(greedy?.expected ?? []),
+    ...(greedy?.actual ?? []),
+  ]) {
     if (id in texts) continue;
     const text = textOf(id);
     if (text !== null) texts[id] = text;

@@ -163,6 +163,7 @@ async function runChosen(
   }
   if (!manifest) findings.checks.push(...unexplainedLogits(findings.comparisons, settings.isGated));
   await runDecoding(context, sets, reference.stored, findings);
+  findings.tokens = comparedTokens(sets, context.textOf, findings.greedy);
   if (sets.length > 0) await compareLayers(context, graphs, sets[0].sequences[0], findings);
   await localise(context, graphs, sets, hypotheses, findings);
   if (text) findings.perplexity = await textPerplexity(decoder, text, findings.comparisons, settings);
