@@ -1,7 +1,8 @@
 // Quality of every scheme, algorithm and group size on a model that was really trained: fixtures/union-1.8m, every
 // matrix and the tied table quantized, against its own float32 logits on held-out text.
 //
-//   npx tsx bench/quality.ts [filter]     prints the table of docs/quantization.md, or the lines that match it
+//   npx tsx bench/quality.ts [pattern]    prints the table of docs/quantization.md, or the lines that match, such as
+//                                         'int4 group 32  mse' (symmetric) or 'asymmetric hqq'
 //   npx tsx bench/quality.ts --write      puts it between the marks in docs/quantization.md
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import type { Graph, Packed, QuantizationArgs } from '../src/core/types.js';
 import { openCheckpoint } from '../src/formats/checkpoint.js';
 import klDivergence from '../src/metrics/kl_divergence.js';
 import klDivergenceP99 from '../src/metrics/kl_divergence_p99.js';
+import { perPosition } from '../src/metrics/math/positions.js';
 import { textWindows } from '../src/metrics/math/windows.js';
 import perplexity from '../src/metrics/perplexity.js';
 import top1Agreement from '../src/metrics/top1_agreement.js';
@@ -94,9 +96,10 @@ async function openUnion() {
     const { logits } = await evaluate(graph, lookup, sequences);
     inputs.close();
     const by = (metric: typeof klDivergence) => metric.measure(reference, logits, vocabulary, targets);
+    const divergences = perPosition(klDivergence, reference, logits, vocabulary);
     return {
-      kl: by(klDivergence),
-      klP99: by(klDivergenceP99),
+      kl: klDivergence.summary(divergences),
+      klP99: klDivergenceP99.summary(divergences),
       top1: by(top1Agreement),
       perplexity: by(perplexity),
       bitsPerWeight: (8 * size.bytes) / size.values,
