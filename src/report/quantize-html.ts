@@ -95,7 +95,7 @@ function mapSection(report: QuantizeReport): Section | undefined {
     });
   return {
     title: 'SQNR by layer and module',
-    lead: 'Signal-to-quantization-noise ratio in dB; the darker, the more was lost. Where several tensors share a place, as experts do, it shows the worst.',
+    lead: 'Signal-to-quantization-noise ratio in dB; the stronger the colour, the more was lost. Where several tensors share a place, as experts do, it shows the worst.',
     body: [
       layers.length > 0 && draw(modules, layers, 'layer'),
       others.length > 0 && html`<p></p>${draw(others, [null], '')}`,

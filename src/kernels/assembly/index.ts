@@ -1,4 +1,5 @@
-export { errorSettings, measureRows } from './errors';
+export { errorSettings } from './error_grids';
+export { measureRows } from './errors';
 export { convertFloats } from './floats';
 export { fp8Blocks } from './fp8';
 export { ggmlBlocks, refusedIndex, refusedValue } from './ggml_blocks';

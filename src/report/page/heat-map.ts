@@ -89,7 +89,7 @@ function legend({ worst, best, format, unlimited }: HeatMap, left: number, top: 
   return html`${steps.map(
     (step) =>
       html`<rect class="h${step}" x="${left + step * width}" y="${top}" width="${width - 1}" height="10"/>
-<text class="dim" x="${left + step * width}" y="${top + 24}" text-anchor="${step === 0 ? 'start' : 'middle'}">${label(step)}</text>`,
+<text class="dim" x="${left + step * width}" y="${top + 24}" text-anchor="middle">${label(step)}</text>`,
   )}
 <text class="dim" x="${left + STEPS * width}" y="${top + 24}" text-anchor="middle">${format(best)}</text>
 ${
