@@ -196,7 +196,7 @@ function foldInto(at: usize, sums: v128): void {
 /** One row: its codes, the number of its first scale and of its first zero point. */
 // @ts-ignore: decorator
 @inline
-function measureRow(
+export function measureRow(
   format: i32,
   dtype: i32,
   from: usize,
@@ -293,83 +293,4 @@ function measureRow(
     const inverse: f32 = 8 / rms;
     goOverRow(format, dtype, from, cols, groupCols, codes, scales, index, zeroPoints, zeroIndex, inverse, state, 0);
   }
-}
-
-// @ts-ignore: decorator
-@inline
-function measureAll(
-  format: i32,
-  dtype: i32,
-  from: usize,
-  rows: usize,
-  cols: usize,
-  groupRows: usize,
-  groupCols: usize,
-  codes: usize,
-  rowBytes: usize,
-  scales: usize,
-  zeroPoints: usize,
-  zeroStride: usize,
-  firstRow: usize,
-  stride: usize,
-  state: usize,
-): void {
-  const across = (cols + groupCols - 1) / groupCols;
-  for (let row: usize = 0; row < rows; row++) {
-    const source = from + row * cols * bytesOf(dtype);
-    const index = (row / groupRows) * across;
-    const sampled = (firstRow + row) % stride == 0;
-    const rowCodes = codes + row * rowBytes;
-    measureRow(format, dtype, source, cols, groupCols, rowCodes, scales, index, zeroPoints, row * zeroStride, sampled, state);
-  }
-}
-
-function measureInt4(dtype: i32, from: usize, rows: usize, cols: usize, groupRows: usize, groupCols: usize, codes: usize, rowBytes: usize, scales: usize, zeroPoints: usize, zeroStride: usize, firstRow: usize, stride: usize, state: usize): void {
-  if (dtype == BF16) measureAll(INT4, BF16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else if (dtype == F16) measureAll(INT4, F16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else measureAll(INT4, F32, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-}
-
-function measureInt8(dtype: i32, from: usize, rows: usize, cols: usize, groupRows: usize, groupCols: usize, codes: usize, rowBytes: usize, scales: usize, zeroPoints: usize, zeroStride: usize, firstRow: usize, stride: usize, state: usize): void {
-  if (dtype == BF16) measureAll(INT8, BF16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else if (dtype == F16) measureAll(INT8, F16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else measureAll(INT8, F32, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-}
-
-function measureE4m3(dtype: i32, from: usize, rows: usize, cols: usize, groupRows: usize, groupCols: usize, codes: usize, rowBytes: usize, scales: usize, zeroPoints: usize, zeroStride: usize, firstRow: usize, stride: usize, state: usize): void {
-  if (dtype == BF16) measureAll(E4M3, BF16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else if (dtype == F16) measureAll(E4M3, F16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else measureAll(E4M3, F32, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-}
-
-function measureE5m2(dtype: i32, from: usize, rows: usize, cols: usize, groupRows: usize, groupCols: usize, codes: usize, rowBytes: usize, scales: usize, zeroPoints: usize, zeroStride: usize, firstRow: usize, stride: usize, state: usize): void {
-  if (dtype == BF16) measureAll(E5M2, BF16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else if (dtype == F16) measureAll(E5M2, F16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else measureAll(E5M2, F32, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-}
-
-function measureHalf(dtype: i32, from: usize, rows: usize, cols: usize, groupRows: usize, groupCols: usize, codes: usize, rowBytes: usize, scales: usize, zeroPoints: usize, zeroStride: usize, firstRow: usize, stride: usize, state: usize): void {
-  if (dtype == BF16) measureAll(HALF, BF16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else if (dtype == F16) measureAll(HALF, F16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else measureAll(HALF, F32, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-}
-
-function measureBrain(dtype: i32, from: usize, rows: usize, cols: usize, groupRows: usize, groupCols: usize, codes: usize, rowBytes: usize, scales: usize, zeroPoints: usize, zeroStride: usize, firstRow: usize, stride: usize, state: usize): void {
-  if (dtype == BF16) measureAll(BRAIN, BF16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else if (dtype == F16) measureAll(BRAIN, F16, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else measureAll(BRAIN, F32, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-}
-
-/**
- * Adds the errors of rows to a state. `groupRows` and `groupCols` share a scale: columns in multiples of eight, or all;
- * `rowBytes` are those of a row's codes, `zeroStride` counts a row's zero points. Rows count from `firstRow`; those that
- * are multiples of `stride` go into the histogram.
- */
-export function measureRows(format: i32, dtype: i32, from: usize, rows: usize, cols: usize, groupRows: usize, groupCols: usize, codes: usize, rowBytes: usize, scales: usize, zeroPoints: usize, zeroStride: usize, firstRow: usize, stride: usize, state: usize): void {
-  if (format == INT4) measureInt4(dtype, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else if (format == INT8) measureInt8(dtype, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else if (format == E4M3) measureE4m3(dtype, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else if (format == E5M2) measureE5m2(dtype, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else if (format == HALF) measureHalf(dtype, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
-  else measureBrain(dtype, from, rows, cols, groupRows, groupCols, codes, rowBytes, scales, zeroPoints, zeroStride, firstRow, stride, state);
 }

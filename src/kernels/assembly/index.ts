@@ -1,5 +1,5 @@
 export { errorSettings } from './error_grids';
-export { measureRows } from './errors';
+export { measureRows } from './error_calls';
 export { convertFloats } from './floats';
 export { fp8Blocks } from './fp8';
 export { ggmlBlocks, refusedIndex, refusedValue } from './ggml_blocks';
