@@ -119,7 +119,7 @@ export function openPackage(dir: string): Package {
 
 /** Whether a directory looks like a package rather than a checkpoint. */
 export function isPackage(dir: string): boolean {
-  return isFile(join(dir, 'genai_config.json'));
+  return isDirectory(dir) && isFile(join(dir, 'genai_config.json'));
 }
 
 /** Ids that end a text, in the order of genai_config.json: one or a list there, always a list here. */

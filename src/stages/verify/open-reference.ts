@@ -24,7 +24,7 @@ export interface Reference {
 const GOLDEN = 'golden.safetensors';
 
 /**
- * Opens `--reference`: a safetensors file with logits, or the directory of the original checkpoint, whose
+ * Opens `--reference`: a safetensors file with logits, a GGUF file, or the directory of the original checkpoint, whose
  * golden.safetensors gives token ids and a second opinion where it is there. `command` may stand alone or beside it.
  */
 export async function openReference(
@@ -41,7 +41,8 @@ export async function openReference(
     }
     return { kind: 'command', path: command.command, stored: null, checkpoint: null, command, model: null };
   }
-  if (!isDirectory(path)) {
+  const isOneFile = path.endsWith('.gguf') && isFile(path);
+  if (!isDirectory(path) && !isOneFile) {
     const stored = openStoredReference(path);
     const model = stored.config && (await modelOfConfig(path, stored.config as JsonObject, stored.generationConfig));
     return { kind: 'golden', path, stored, checkpoint: null, command, model };
@@ -54,6 +55,6 @@ export async function openReference(
   }
   const golden = join(path, GOLDEN);
   const checkpoint = await openReferenceCheckpoint(openCheckpoint(path), settings);
-  const stored = isFile(golden) ? openStoredReference(golden) : null;
+  const stored = !isOneFile && isFile(golden) ? openStoredReference(golden) : null;
   return { kind: 'checkpoint', path, stored, checkpoint, command, model: checkpoint.model };
 }
