@@ -127,6 +127,8 @@ test('configs are those that the engines read, and the tokenizer comes along', a
 
   const mx = settingsOf((await room.quantize(union, { layout: 'compressed_tensors', weights: 'mxfp4' })).dir);
   assert.is(mx.format, 'mxfp4-pack-quantized');
+  // the head is tied and stores nothing, but is a Linear for the engine
+  assert.equal(mx.ignore, ['lm_head']);
   const nv = settingsOf((await room.quantize(union, { layout: 'compressed_tensors', weights: 'nvfp4' })).dir);
   const [group] = Object.values(nv.config_groups as JsonObject) as JsonObject[];
   const { strategy, num_bits, type, group_size } = group.weights as JsonObject;

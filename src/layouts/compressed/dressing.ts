@@ -1,6 +1,6 @@
 import { UsageError } from '../../core/errors.js';
 import { matrixKind } from '../../core/matrix-kinds.js';
-import type { DressedCheckpoint, Dressing, JsonObject, QuantizationArgs } from '../../core/types.js';
+import type { DressedCheckpoint, Dressing, JsonObject, NamedMatrix, QuantizationArgs } from '../../core/types.js';
 import int4 from '../../schemes/int4.js';
 import { floatWriter } from './write_float.js';
 import { mxfp4Writer, nvfp4Writer } from './write_fp4.js';
@@ -49,7 +49,7 @@ export const compressedDressing: Dressing = {
   pack: (packed, rows, cols, args, out) => writerOf(args).pack(packed, rows, cols, args, out),
   tensors: (matrix, args) => writerOf(args).tensors(matrix, args),
 
-  config({ args, exceptions, alone }: DressedCheckpoint) {
+  config({ args, exceptions, alone, quantized }: DressedCheckpoint) {
     // a target that is a module's name goes before the class `Linear`
     const groups = [{ args, targets: ['Linear'] }];
     for (const { matrix, args: other } of exceptions) {
@@ -66,7 +66,7 @@ export const compressedDressing: Dressing = {
         quantization_status: 'compressed',
         global_compression_ratio: null,
         kv_cache_scheme: null,
-        ignore: alone.filter(({ name }) => matrixKind(name) !== 'embedding').map(moduleOf),
+        ignore: ignored(alone, quantized),
         config_groups: Object.fromEntries(
           groups.map((group, index) => [`group_${index}`, configGroup(group.args, group.targets, isMixed)]),
         ),
@@ -74,6 +74,13 @@ export const compressedDressing: Dressing = {
     };
   },
 };
+
+/** Modules of class Linear that are left alone. A head that is tied to the embedding is one too, though it stores nothing. */
+function ignored(alone: NamedMatrix[], quantized: NamedMatrix[]): string[] {
+  const modules = alone.filter(({ name }) => matrixKind(name) !== 'embedding').map(moduleOf);
+  const hasHead = [...alone, ...quantized].some(({ name }) => matrixKind(name) === 'lm_head');
+  return hasHead ? modules : ['lm_head', ...modules];
+}
 
 function configGroup(args: QuantizationArgs, targets: string[], isMixed: boolean): JsonObject {
   const writer = writerOf(args);
