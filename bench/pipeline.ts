@@ -9,6 +9,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import klDivergence from '../src/metrics/kl_divergence.js';
 import { continueText } from '../src/runtime/continue-text.js';
 import { openDecoder } from '../src/runtime/open-decoder.js';
 import { largest } from '../src/runtime/sampler.js';
@@ -77,8 +78,45 @@ async function exact(): Promise<void> {
   }
 }
 
+const ENDS: ConvertRequest = { embeddings: 'f32', lmHead: 'f32' };
+const QUALITIES: [label: string, request: ConvertRequest][] = [
+  ['int8', { weights: 'int8', ...ENDS }],
+  ['int8, int4 ends', { weights: 'int8' }],
+  ['int4 per channel', { weights: 'int4', ...ENDS }],
+  ['int4 in blocks of 32', { weights: 'int4', groupSize: '32', ...ENDS }],
+  ['int4 in blocks of 16', { weights: 'int4', groupSize: '16', ...ENDS }],
+  ['the default', {}],
+];
+
+/** Mean KL of both golden batches. Ranges are those that convert measures itself: bundled text, or pseudo-random ids. */
+async function quality(): Promise<void> {
+  console.log(`| fixture | ${QUALITIES.map(([label]) => label).join(' | ')} |`);
+  console.log(`|---|${'---|'.repeat(QUALITIES.length)}`);
+  for (const name of fixtures) {
+    const golden = readGolden(join(pathOf(name), 'golden.safetensors'));
+    const tensor = (each: string) => golden.get(each) as GoldenTensor;
+    const cells: string[] = [];
+    for (const [, request] of QUALITIES) {
+      const decoder = await open(name, request);
+      let [sum, tokens] = [0, 0];
+      for (const prefix of ['', 'long.']) {
+        const ids = rowsOf(tensor(`${prefix}input_ids`));
+        const logits = await decoder.logitsOf(ids);
+        const kl = klDivergence.measure(tensor(`${prefix}logits`).data as Float32Array, logits, decoder.vocabSize);
+        sum += kl * ids.flat().length;
+        tokens += ids.flat().length;
+      }
+      await decoder.close();
+      cells.push((sum / tokens).toExponential(1));
+    }
+    console.log(`| ${[name, ...cells].join(' | ')} |`);
+  }
+}
+
 try {
   if (mode === 'exact') await exact();
+  else if (mode === 'quality') await quality();
+  else throw new Error('say exact or quality');
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
