@@ -125,7 +125,7 @@ export function packageNotes({ findings }: LintReport): string[] {
   const found = findings.filter(({ severity, file, node }) => severity === 'note' && node === null && file === CONFIG);
   return [...new Set(found.map(({ rule }) => rule))].map((rule) => {
     const own = found.filter((each) => each.rule === rule);
-    return `${own.map(({ message }) => message).join('; ')}. What to do: ${own[0].advice}`;
+    return `${CONFIG}: ${own.map(({ message }) => message).join('; ')}. Try this: ${own[0].advice}`;
   });
 }
 

@@ -31,6 +31,10 @@ async function run(name: string, request: ConvertRequest, calibration?: string, 
       notes.push(note);
     },
   );
+  // This fixture has no tokenizer that would show a free id to fill prompts with.
+  const pad = notes.filter((note) => /^genai_config\.json: pad_token_id 2 is also eos_token_id/.test(note));
+  assert.is(pad.length, request.target === 'qnn' ? 1 : 0, notes.join());
+  notes.splice(0, notes.length, ...notes.filter((note) => !pad.includes(note)));
   return { result, notes, bytes: dryRun ? undefined : readFileSync(join(output, 'iterator.onnx')) };
 }
 
