@@ -14,17 +14,18 @@ const DECODED_VALUES = 16 << 20;
 
 /**
  * One prefill against the same ids through the cache: a token at a time, and in chunks of 7, which end inside windows
- * and blocks. The worse of the two.
+ * and blocks. The worse of the two. `size` is the root mean square of the logits.
  */
 export async function compareDecode(
   decoder: Decoder,
   set: string,
   ids: readonly number[],
   signal?: AbortSignal,
-): Promise<DecodeResult> {
+): Promise<DecodeResult & { size: number }> {
   const sequence = ids.slice(0, Math.min(DECODED_TOKENS, Math.max(32, Math.floor(DECODED_VALUES / decoder.vocabSize))));
   const prefill = await decoder.logitsOf([sequence]);
-  const result: DecodeResult = { set, tokens: sequence.length, maxAbsDifference: 0, position: 0 };
+  const size = Math.sqrt(prefill.reduce((sum, each) => sum + each * each, 0) / prefill.length);
+  const result = { set, tokens: sequence.length, maxAbsDifference: 0, position: 0, size };
   for (const chunk of [1, 7]) {
     const text = decoder.start(sequence.length);
     for (let from = 0; from < sequence.length; from += chunk) {
