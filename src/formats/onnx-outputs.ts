@@ -8,7 +8,12 @@ const [GRAPH, OUTPUT, NAME] = [7, 12, 1];
  * A model file's bytes with values inside its graph as further outputs. Fields of a protobuf message that come again
  * are merged, lists by appending, so that outputs can be added behind a file without reading or writing it anew.
  */
-export function modelWithOutputs(file: string, names: readonly string[]): Uint8Array {
+export function modelWithOutputs(
+  file: string,
+  names: readonly string[],
+  /** Changes the file's bytes before outputs are added: a reader that does not merge would lose the graph after it. */
+  change: (model: Uint8Array) => Uint8Array = (model) => model,
+): Uint8Array {
   let model: Uint8Array;
   try {
     model = readFileSync(file);
@@ -17,7 +22,7 @@ export function modelWithOutputs(file: string, names: readonly string[]): Uint8A
     throw new InvalidInputError(`${file}: cannot be read (${code}).`, 'copy the package again with all its files.');
   }
   const outputs = names.map((name) => field(OUTPUT, field(NAME, new TextEncoder().encode(name))));
-  return Buffer.concat([model, field(GRAPH, Buffer.concat(outputs))]);
+  return Buffer.concat([change(model), field(GRAPH, Buffer.concat(outputs))]);
 }
 
 /** A field whose content has a length in front (wire type 2). */

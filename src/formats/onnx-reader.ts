@@ -214,3 +214,16 @@ function modelOf({ graph, opsetImport }: Model, dir: string): ReadModel {
     },
   };
 }
+
+/**
+ * A model's bytes with the block-quantized products that round their activations to int8 (accuracy_level 4) computing
+ * in float32 (1) instead: the same graph and the same weights without that rounding.
+ */
+export function withFloatProducts(model: Uint8Array): Uint8Array {
+  const decoded = onnx.ModelProto.decode(model);
+  for (const { attribute } of decoded.graph?.node ?? []) {
+    const level = attribute?.find(({ name }) => name === 'accuracy_level');
+    if (level && Number(level.i) > 1) level.i = 1;
+  }
+  return onnx.ModelProto.encode(decoded).finish();
+}

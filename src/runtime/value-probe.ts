@@ -1,6 +1,7 @@
 import type * as Ort from 'onnxruntime-node';
 import { InvalidInputError } from '../core/errors.js';
 import { modelWithOutputs } from '../formats/onnx-outputs.js';
+import { withFloatProducts } from '../formats/onnx-reader.js';
 import { type Package, packageFile } from '../formats/package-reader.js';
 import { namesOf } from './cached-decoder.js';
 import { CachedGraph } from './cached-graph.js';
@@ -21,25 +22,32 @@ export interface ValueProbe {
   close(): Promise<void>;
 }
 
-/** Opens the graph of a package with `names` as further outputs. Throws InvalidInputError where the runtime refuses. */
+/**
+ * Opens the graph of a package with `names` as further outputs; its logits are shown as well, by their name.
+ * `floatProducts` computes products in float32 that the package computes with int8 activations. Throws
+ * InvalidInputError where the runtime refuses.
+ */
 export async function openValueProbe(
   opened: Package,
   names: readonly string[],
-  settings: { threads?: number } = {},
+  settings: { threads?: number; floatProducts?: boolean } = {},
 ): Promise<ValueProbe> {
   const graphFile = opened.genai.model.decoder.filename ?? 'model.onnx';
   const file = packageFile(opened, graphFile);
   const ort = await loadOnnxRuntime();
-  const session = await createSession(ort, modelWithOutputs(file, names), file, opened.dir, settings.threads);
-  const graph = new CachedGraph(ort, session, file, opened, graphFile, namesOf(opened.genai));
+  const model = modelWithOutputs(file, names, settings.floatProducts ? withFloatProducts : undefined);
+  const session = await createSession(ort, model, file, opened.dir, settings.threads);
+  const graphNames = namesOf(opened.genai);
+  const graph = new CachedGraph(ort, session, file, opened, graphFile, graphNames);
+  const all = [...names, graphNames.logits];
   const step = (cache: ReturnType<CachedGraph['startCache']>, ids: readonly number[]) =>
     graph.step(cache, ids, { fetches: [...names] });
   return {
-    prefill: async (ids) => valuesOf(await step(graph.startCache(ids.length, ids.length), ids), names),
+    prefill: async (ids) => valuesOf(await step(graph.startCache(ids.length, ids.length), ids), all),
     async decode(ids) {
       const cache = graph.startCache(ids.length, ids.length);
       for (const id of ids.slice(0, -1)) await graph.step(cache, [id]);
-      return valuesOf(await step(cache, ids.slice(-1)), names);
+      return valuesOf(await step(cache, ids.slice(-1)), all);
     },
     close: () => graph.close(),
   };

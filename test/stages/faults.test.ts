@@ -496,6 +496,91 @@ wrongPackage(
 );
 
 wrongPackage(
+  'a wrong epsilon behind products that round to int8',
+  'llama-gqa',
+  { ...INT4, accuracyLevel: 4 },
+  true,
+  (made) =>
+    made.graph((graph) => {
+      node(graph, /layers\.1\/input_layernorm/).attributes.epsilon = { float: 1e-3 };
+    }),
+  /in float32|float32 products/,
+  /layer 1 input_layernorm/,
+);
+wrongPackage(
+  'a norm of keys left out',
+  'qwen3',
+  F32,
+  true,
+  (made) =>
+    made.graph((graph) => {
+      const norm = node(graph, /layers\.1\/.*k_norm/);
+      for (const each of graph.nodes) {
+        each.inputs = each.inputs.map((name) => (name === norm.outputs[0] ? norm.inputs[0] : name));
+      }
+      graph.nodes.splice(graph.nodes.indexOf(norm), 1);
+    }),
+  /model\.onnx/,
+);
+wrongPackage(
+  'a head that is the embedding',
+  'llama-gqa',
+  F32,
+  true,
+  (made) =>
+    made.graph((_, external) => {
+      const of = (name: RegExp) => Object.keys(external).find((each) => name.test(each)) as string;
+      external[of(/lm_head/)] = external[of(/embed_tokens/)];
+    }),
+  /logits are/,
+);
+wrongPackage(
+  'a cache of other heads than the config says',
+  'llama-gqa',
+  INT4,
+  true,
+  (made) =>
+    made.json('genai_config.json', (config: { model: { decoder: { num_key_value_heads: number } } }) => {
+      config.model.decoder.num_key_value_heads = 4;
+    }),
+  /num_key_value_heads is 4/,
+);
+wrongPackage(
+  'another chat template',
+  'union-1.8m',
+  INT4,
+  true,
+  (made) =>
+    made.json('tokenizer_config.json', (config: JsonObject) => {
+      config.chat_template = '{{ messages }}';
+    }),
+  /tokenizer_config\.json: chat_template/,
+);
+wrongPackage(
+  'another generation_config.json',
+  'llama-gqa',
+  INT4,
+  true,
+  (made) =>
+    made.json('generation_config.json', (config: JsonObject) => {
+      config.eos_token_id = 9;
+    }),
+  /generation_config\.json: eos_token_id/,
+);
+wrongPackage(
+  'a wrong epsilon in a float32 package without manifest',
+  'llama-gqa',
+  F32,
+  false,
+  (made) => {
+    made.graph((graph) => {
+      node(graph, /layers\.1\/input_layernorm/).attributes.epsilon = { float: 1e-3 };
+    });
+    rmSync(join(made.dir, 'halfbyte.json'));
+  },
+  /logits/,
+);
+wrongPackage(
   'a wrong eos',
   'llama-gqa',
   INT4,

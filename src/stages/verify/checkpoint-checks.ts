@@ -6,10 +6,16 @@ import type { Model } from '../model.js';
 import { checkSourceConfig } from './config-checks.js';
 import { checkFiles } from './integrity.js';
 
+/** halfbyte.json of a checkpoint, as far as verifying needs it; null in one of another tool. */
+export function checkpointManifest(dir: string): Pick<Manifest, 'digest_algorithm' | 'files' | 'checkpoint'> | null {
+  const manifest = readJsonObject(join(dir, MANIFEST)) as unknown as Manifest | undefined;
+  return Array.isArray(manifest?.files) && Array.isArray(manifest.checkpoint?.files) ? manifest : null;
+}
+
 /** The files of a checkpoint that halfbyte wrote against the digests that it keeps of them. */
 export async function checkCheckpointFiles(dir: string): Promise<Check[]> {
-  const manifest = readJsonObject(join(dir, MANIFEST)) as unknown as Manifest | undefined;
-  if (!Array.isArray(manifest?.files)) return [];
+  const manifest = checkpointManifest(dir);
+  if (!manifest) return [];
   return checkFiles({ dir }, { ...manifest, tensors: {} });
 }
 

@@ -28,6 +28,9 @@ export function checkGenaiConfig(opened: Package, reference: ReferenceConfigs): 
     ['model.decoder.num_hidden_layers', decoder.num_hidden_layers, config.num_hidden_layers],
     ['model.decoder.hidden_size', decoder.hidden_size, config.hidden_size],
   ];
+  if (decoder.num_attention_heads !== undefined) {
+    expected.push(['model.decoder.num_attention_heads', decoder.num_attention_heads, config.num_attention_heads]);
+  }
   if (reference.contextLength !== null) {
     expected.push(['model.context_length', model.context_length, reference.contextLength]);
   }
@@ -99,6 +102,23 @@ export function checkGraphNames(opened: Package, graphs: Map<string, Graph>): Ch
     verdict: 'pass',
     message: `The ${used.length} names of inputs and outputs are those of the graphs.`,
   };
+}
+
+/** Heads and their size as genai_config.json says, against the cache that the graphs take: whoever runs it makes that cache. */
+export function checkCacheSizes(opened: Package, graphs: Map<string, Graph>): Check[] {
+  const { decoder } = opened.genai.model;
+  const name = (decoder.inputs.past_key_names ?? 'past_key_values.%d.key').replace('%d', '0');
+  const cache = [...graphs.values()].flatMap(({ inputs }) => inputs).find((each) => each.name === name);
+  if (!cache) return [];
+  const found: [key: string, value: unknown, size: unknown][] = [
+    ['num_key_value_heads', decoder.num_key_value_heads, cache.shape[1]],
+    ['head_size', decoder.head_size, cache.shape[3]],
+  ];
+  return found.flatMap(([key, value, size]): Check[] => {
+    if (value === undefined || typeof size !== 'number' || value === size) return [];
+    const message = `${GENAI}: model.decoder.${key} is ${value}; the graph's ${name} has ${size}.`;
+    return [{ id: `config ${key}`, group: 'integrity', verdict: 'fail', message, where: `model.decoder.${key}` }];
+  });
 }
 
 /** Operators of a graph against the count that the manifest keeps. */

@@ -1,10 +1,12 @@
 import { InvalidInputError } from '../../core/errors.js';
 import type { Graph } from '../../core/types.js';
+import type { Check } from '../../core/verify-report.js';
 import { ErrorSums } from '../../metrics/math/error-sums.js';
 import { openValueProbe, type ProbedValue, type ValueProbe } from '../../runtime/value-probe.js';
 import { type Findings, short } from './findings.js';
 import { describeValue, HIDDEN_TOKENS, layerErrors } from './layers.js';
 import type { RunContext } from './run-context.js';
+import { StructureDifference } from './structure-difference.js';
 
 /** A value that is off counts as the place of a fault where its error is so many times the greatest before it. */
 const JUMP = 8;
@@ -12,7 +14,12 @@ const JUMP = 8;
 const FLOAT_ERROR = 1e-4;
 
 /** Looks into a package's graph; null for pipelines and where the runtime does not show the values. */
-async function probe(context: RunContext, graphs: ReadonlyMap<string, Graph>, wanted: readonly string[]) {
+async function probe(
+  context: RunContext,
+  graphs: ReadonlyMap<string, Graph>,
+  wanted: readonly string[],
+  floatProducts = false,
+) {
   const [graph, ...others] = graphs.values();
   if (!graph || others.length > 0) return null;
   const outputs = new Set(graph.outputs.map(({ name }) => name));
@@ -20,7 +27,7 @@ async function probe(context: RunContext, graphs: ReadonlyMap<string, Graph>, wa
   const names = wanted.filter((name) => made.has(name) && !outputs.has(name));
   if (names.length === 0) return null;
   try {
-    return { names, opened: await openValueProbe(context.opened, names, { threads: context.threads }) };
+    return { names, opened: await openValueProbe(context.opened, names, { threads: context.threads, floatProducts }) };
   } catch (error) {
     if (error instanceof InvalidInputError) return null;
     throw error;
@@ -52,22 +59,54 @@ export async function compareLayers(
   }
 }
 
+/**
+ * Where products round their activations to int8, that rounding hides small mistakes of the graph: the same graph with
+ * float32 products must give what its weights give in full precision. Nothing where it cannot be had, as of pipelines.
+ */
+export async function floatStructure(
+  context: RunContext,
+  graphs: ReadonlyMap<string, Graph>,
+  set: string,
+  ids: readonly number[],
+): Promise<Check[]> {
+  const { own, allowance, opened } = context;
+  if (!own || allowance.isExact) return [];
+  const found = await probe(context, graphs, own.graph.hiddenStates, true);
+  if (!found) return [];
+  const sequence = ids.slice(0, HIDDEN_TOKENS);
+  const values = await using(found.opened, (each) => each.prefill(sequence));
+  const logits = values.get(opened.genai.model.decoder.outputs.logits ?? 'logits');
+  if (!logits) return [];
+  const structure = new StructureDifference({ isExact: true, relative: 0, reason: '' });
+  await own.run([[...sequence]], {
+    onRoutingMargin: (margin) => structure.decide(margin, 0),
+    onLogits: (_sequence, position, row) => {
+      const actual = logits.data.subarray(position * logits.width, (position + 1) * logits.width);
+      structure.add(0, position, position, row, actual);
+    },
+  });
+  const check = structure.check(set);
+  const message = check.message.replace("the package's logits are", "the package's logits with float32 products are");
+  return [{ ...check, id: `structure ${set} in float32`, message }];
+}
+
 /** The first value inside the graph that is not what the package's own numbers give, in the order of the drawing. */
 export async function firstDeviation(
   context: RunContext,
   graphs: ReadonlyMap<string, Graph>,
   ids: readonly number[],
 ): Promise<{ name: string; layer: number | null; message: string } | null> {
-  const { own, allowance } = context;
+  const { own } = context;
   if (!own) return null;
   const names = own.graph.nodes.flatMap(({ outputs }) => outputs.filter((name) => name !== 'logits'));
-  const found = await probe(context, graphs, names);
+  const found = await probe(context, graphs, names, true);
   if (!found) return null;
   const sequence = ids.slice(0, HIDDEN_TOKENS);
   const values = await using(found.opened, (each) => each.prefill(sequence));
   let before = 0;
   let first: { name: string; error: number } | null = null;
-  const limit = allowance.isExact ? FLOAT_ERROR : allowance.relative;
+  // Products in float32: no other rounding is left.
+  const limit = FLOAT_ERROR;
   await own.run([[...sequence]], {
     onLogits: () => {},
     onValue: (name, data, width) => {
@@ -91,7 +130,7 @@ export async function firstStale(
   ids: readonly number[],
 ): Promise<{ layer: number | null; message: string } | null> {
   const names = (context.own ?? context.reference)?.graph.hiddenStates ?? [];
-  const found = await probe(context, graphs, names);
+  const found = await probe(context, graphs, names, true);
   if (!found) return null;
   const sequence = ids.slice(0, HIDDEN_TOKENS);
   const [whole, last] = await using(found.opened, async (each) => [
@@ -102,7 +141,7 @@ export async function firstStale(
     const [a, b] = [whole.get(name), last.get(name)];
     if (!a || !b) continue;
     const error = relativeError({ data: a.data.subarray(-a.width), width: a.width }, b.data, b.width);
-    if (error === null || error <= (context.allowance.isExact ? FLOAT_ERROR : context.allowance.relative)) continue;
+    if (error === null || error <= FLOAT_ERROR) continue;
     const message = `layer ${index - 1} is the first whose result for a token differs by ${short(100 * error)} % between one prefill and the cache: its cache is read or written wrongly.`;
     return { layer: index - 1, message };
   }

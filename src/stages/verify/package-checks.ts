@@ -7,7 +7,14 @@ import { operatorsOf, type Package, sizeInPackage } from '../../formats/package-
 import { readJsonObject } from '../../formats/text.js';
 import { readTokenizerFiles } from '../../formats/tokenizer-files.js';
 import { openTokenizer, type TextTokenizer } from '../../runtime/tokenizer.js';
-import { checkGenaiConfig, checkGraphNames, checkOperators, checkSourceConfig } from './config-checks.js';
+import { checkCompanions } from './companion-checks.js';
+import {
+  checkCacheSizes,
+  checkGenaiConfig,
+  checkGraphNames,
+  checkOperators,
+  checkSourceConfig,
+} from './config-checks.js';
 import { checkExternalData, checkFiles, graphFilesOf } from './integrity.js';
 import type { Reference } from './open-reference.js';
 import { manifestOf, modelOfConfig } from './subject.js';
@@ -41,7 +48,9 @@ export async function checkPackage(
     const operators = operatorsOf(opened, file);
     if (operators) checks.push(checkOperators(file, read.graph, operators));
   }
-  if (graphs.size === graphFilesOf(opened).length) checks.push(checkGraphNames(opened, graphs));
+  if (graphs.size === graphFilesOf(opened).length) {
+    checks.push(checkGraphNames(opened, graphs), ...checkCacheSizes(opened, graphs));
+  }
 
   const own = manifest ? await modelOfConfig(opened.dir, manifest.checkpoint.config) : null;
   const model = reference ?? own;
@@ -60,6 +69,7 @@ export async function checkPackage(
     checkpoint?.model.checkpoint.dir ?? null,
   );
   checks.push(...found);
+  if (checkpoint) checks.push(...(await checkCompanions(opened.dir, manifest, checkpoint.model.checkpoint)));
   const names = manifest?.files.map(({ name, size }) => [name, size] as const) ?? [];
   const hasData = !checks.some(({ id, verdict }) => verdict === 'fail' && id.startsWith('external data'));
   const isWhole = graphs.size > 0 && hasData && names.every(([name, size]) => sizeInPackage(opened, name) === size);

@@ -13,6 +13,9 @@ export interface ReferenceCommand {
   signal?: AbortSignal;
 }
 
+/** A command that ended well answered wrongly: nothing about the package is wrong. */
+export class WrongAnswer extends InvalidInputError {}
+
 const ADVICE = 'run the command by hand; docs/reference-command.md says what it is given and must write.';
 
 /**
@@ -59,15 +62,24 @@ export async function askCommand(
     const how = result.signal ? `was ended by ${result.signal}` : `ended with exit code ${result.exitCode}`;
     throw new EnvironmentError(`${said}: ${how}${lines ? `:\n  ${lines}` : ', saying nothing.'}`, ADVICE);
   }
-  if (!isFile(answer)) throw new InvalidInputError(`${said}: ended well but wrote no ${answer}.`, ADVICE);
-  const stored = openStoredReference(answer, question);
+  if (!isFile(answer)) throw new WrongAnswer(`${said}: ended well but wrote no ${answer}.`, ADVICE);
+  const stored = openAnswer(said, answer, question);
   for (const asked of sets) checkAnswer(said, asked, stored, vocabulary);
   return stored;
 }
 
+function openAnswer(said: string, answer: string, question: string): StoredReference {
+  try {
+    return openStoredReference(answer, question);
+  } catch (error) {
+    if (error instanceof InvalidInputError) throw new WrongAnswer(`${said}: ${error.message}`, ADVICE);
+    throw error;
+  }
+}
+
 function checkAnswer(said: string, { name }: { name: string }, { sets }: StoredReference, vocabulary: number): void {
   const found: StoredSet | undefined = sets.find((each) => each.name === name);
-  const wrong = (what: string) => new InvalidInputError(`${said}: ${what}.`, ADVICE);
+  const wrong = (what: string) => new WrongAnswer(`${said}: ${what}.`, ADVICE);
   if (!found) throw wrong(`its answer has no logits for ${name}`);
   if (found.vocabulary !== vocabulary) {
     throw wrong(`its logits of ${name} have ${found.vocabulary} values a token; the model has ${vocabulary}`);

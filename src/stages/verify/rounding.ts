@@ -33,7 +33,10 @@ export function allowanceOfGraphs(graphs: Graph[]): Allowance {
  */
 export function allowanceOf(manifest: Manifest, drawn: Graph): Allowance {
   const { accuracyLevel, activations, target } = manifest.options;
-  const products = drawn.nodes.filter(({ op }) => op === 'Linear' || op === 'Experts').length;
+  const all = drawn.nodes.filter(({ op }) => op === 'Linear' || op === 'Experts').length;
+  const isFloatPipeline = target !== 'cpu' && activations === 'f32';
+  // Between the ends of a pipeline products are convolutions in float; its head alone is block-quantized.
+  const products = isFloatPipeline ? 1 : all;
   const bound = (levels: number) => boundOf(levels, products);
   const isInteger = Object.values(manifest.tensors).some((tensors) =>
     Object.values(tensors).some(({ scheme }) => scheme.scheme === 'int4' || scheme.scheme === 'int8'),

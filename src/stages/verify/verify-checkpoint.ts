@@ -9,9 +9,10 @@ import { readJsonObject } from '../../formats/text.js';
 import type { TextTokenizer } from '../../runtime/tokenizer.js';
 import type { InputFiles } from '../../sources/input-files.js';
 import { openRows } from '../../sources/read.js';
-import { checkCheckpointConfigs, checkCheckpointFiles } from './checkpoint-checks.js';
+import { checkCheckpointConfigs, checkCheckpointFiles, checkpointManifest } from './checkpoint-checks.js';
 import { checkFinite, checkpointPairs } from './checkpoint-weights.js';
 import { type ChosenSets, chooseSets } from './choose-sets.js';
+import { checkCompanions } from './companion-checks.js';
 import { type Engine, openReferenceCheckpoint, type ReferenceCheckpoint } from './engine.js';
 import { type Findings, noFindings } from './findings.js';
 import { HiddenStates, layerErrors } from './layers.js';
@@ -52,6 +53,8 @@ export async function verifyCheckpoint(
   const { tokenizer, checks } = await openOwnTokenizer(dir, config.vocab_size, referenceDir);
   findings.checks.push(...checks);
   if (reference.checkpoint) {
+    const manifest = checkpointManifest(dir);
+    findings.checks.push(...(await checkCompanions(dir, manifest, reference.checkpoint.model.checkpoint)));
     const { pairs, missing } = await checkpointPairs(own.logical, reference.checkpoint.logical);
     const found = await checkPairs(pairs, missing, 'checkpoint', settings);
     findings.checks.push(...found.checks);

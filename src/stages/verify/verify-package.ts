@@ -11,14 +11,14 @@ import { PackageWeights } from '../package-weights.js';
 import { type ChosenSets, chooseSets, type SetRequest } from './choose-sets.js';
 import { type Engine, engineOn } from './engine.js';
 import { type Findings, noFindings } from './findings.js';
-import { compareLayers } from './inside.js';
+import { compareLayers, floatStructure } from './inside.js';
 import { HiddenStates } from './layers.js';
 import { localise } from './localise.js';
 import { positionMetrics } from './logit-comparison.js';
 import type { Reference } from './open-reference.js';
 import { checkPackage } from './package-checks.js';
 import { textPerplexity } from './perplexity.js';
-import { askCommand } from './reference-command.js';
+import { askCommand, WrongAnswer } from './reference-command.js';
 import { allowanceOf, allowanceOfGraphs } from './rounding.js';
 import type { RunContext } from './run-context.js';
 import { runDecoding } from './run-decoding.js';
@@ -65,7 +65,8 @@ export async function verifyPackage(
     await runPackage({ opened, decoder, own, theirs, tokenizer, graphs, reference, hypotheses }, settings, findings);
   } catch (error) {
     // A package that lists its files and does not run is wrong, whatever made it so.
-    if (!(error instanceof InvalidInputError) || !manifestOf(opened) || decoder) throw error;
+    const isOurs = error instanceof InvalidInputError && !(error instanceof WrongAnswer);
+    if (!isOurs || !manifestOf(opened)) throw error;
     findings.checks.push({ id: 'run', group: 'structure', verdict: 'fail', message: error.message });
   } finally {
     for (const engine of engines) await engine.close();
@@ -144,7 +145,7 @@ async function runChosen(
     decoder,
     own,
     reference: theirs,
-    isLossless: Boolean(manifest) && weightsAreFloat32(manifest?.tensors ?? {}),
+    isLossless: manifest ? weightsAreFloat32(manifest.tensors) : [...graphs.values()].every(isFloat32Graph),
     allowance: manifest && own ? allowanceOf(manifest, own.graph) : allowanceOfGraphs([...graphs.values()]),
     metrics: await positionMetrics(),
     textOf: (id) => tokenizer?.decode([id]) ?? null,
@@ -161,15 +162,25 @@ async function runChosen(
     context.saved?.abandon();
     throw error;
   }
-  if (!manifest) findings.checks.push(...unexplainedLogits(findings.comparisons, settings.isGated));
+  if (!manifest && !context.isLossless)
+    findings.checks.push(...unexplainedLogits(findings.comparisons, settings.isGated));
   await runDecoding(context, sets, reference.stored, findings);
   findings.tokens = comparedTokens(sets, context.textOf, findings.greedy);
   if (sets.length > 0) await compareLayers(context, graphs, sets[0].sequences[0], findings);
+  if (sets.length > 0) {
+    const [{ name, sequences }] = sets;
+    findings.checks.push(...(await floatStructure(context, graphs, name, sequences[0])));
+  }
   await localise(context, graphs, sets, hypotheses, findings);
   if (text) findings.perplexity = await textPerplexity(decoder, text, findings.comparisons, settings);
   const margin = theirs?.margin ?? own?.margin ?? Number.POSITIVE_INFINITY;
   findings.routingMargin = Number.isFinite(margin) ? margin : null;
 }
+
+/** Whether a graph has float32 numbers alone, so that it must compute what a float32 model does. */
+const isFloat32Graph = ({ initializers, nodes }: Graph): boolean =>
+  initializers.every(({ dtype }) => ['FLOAT', 'INT64', 'INT32', 'BOOL'].includes(dtype)) &&
+  !nodes.some(({ op }) => /Quantize|NBits|QMoE/.test(op));
 
 function weightsAreFloat32(tensors: Record<string, Record<string, { scheme: { scheme: string } }>>): boolean {
   return Object.values(tensors).every((each) => Object.values(each).every(({ scheme }) => scheme.scheme === 'f32'));

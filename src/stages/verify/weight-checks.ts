@@ -81,6 +81,11 @@ export async function checkPairs(
 function pairsOf(weights: PackageWeights, drawn: Graph, logical: ReadonlyMap<string, LogicalTensor>) {
   const pairs = new Map<string, WeightPair>();
   const missing: string[] = [];
+  // Of a tensor that the drawing cuts into parts the package may tell some rows alone: its parts are compared then.
+  const isWhole = ([leaf, actual]: readonly [string, PackageWeight | undefined]) => {
+    const own = logical.get(leaf)?.source;
+    return actual !== undefined && actual.source.rows === own?.rows && actual.source.cols === own.cols;
+  };
   for (const { name, shape } of Object.values(drawn.weights)) {
     const source = checkpointSource(drawn.weights[name], drawn.weights);
     const leaves = leavesOf(source);
@@ -90,12 +95,10 @@ function pairsOf(weights: PackageWeights, drawn: Graph, logical: ReadonlyMap<str
     if (reference.kind === 'rotary') {
       const isAlike = stored?.source.rows === reference.rows && stored.source.cols === reference.cols;
       if (stored && isAlike) pairs.set(name, { name, shape, reference, actual: stored });
-    } else if (typeof source !== 'string' && !('tied' in source) && known.every(([, found]) => found)) {
+    } else if (typeof source !== 'string' && !('tied' in source) && known.every(isWhole)) {
       for (const [leaf, actual] of known) {
         const { source: own, shape: ownShape } = logical.get(leaf) as LogicalTensor;
-        const isAlike = actual?.source.rows === own.rows && actual.source.cols === own.cols;
-        if (actual && isAlike) pairs.set(leaf, { name: leaf, shape: ownShape, reference: own, actual });
-        else missing.push(leaf);
+        if (actual) pairs.set(leaf, { name: leaf, shape: ownShape, reference: own, actual });
       }
     } else {
       const actual = findOrUndefined(weights, name);
