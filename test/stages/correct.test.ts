@@ -28,9 +28,10 @@ for (const [what, name, request] of variants) {
     const path = await made.of(name, request);
     const settings = { gates: [], strict: false, threads: 1, reproduce: '', onProgress: () => {} };
     const { verdict, checks } = await verify({ path, reference: fixture(name), ...settings });
-    assert.is(
-      verdict,
-      'pass',
+    // int8 activations move routers past near-ties, which is said and does not fail.
+    const allowed = name === 'mixtral' || name === 'deepseek-v3' ? ['pass', 'ambiguous'] : ['pass'];
+    assert.ok(
+      allowed.includes(verdict),
       checks
         .filter((each) => each.verdict !== 'pass')
         .map((each) => each.message)
