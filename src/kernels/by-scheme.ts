@@ -42,8 +42,7 @@ function integerKernel(bits: 4 | 8): SchemeKernel {
     run(wasm, { dtype, from, rows, cols, args, out }) {
       const flip = args.signed ? (bits === 4 ? 0x88 : 0x80) : 0;
       wasm.integerSettings(bits, Number(args.symmetric), KERNEL_DTYPES[args.scale_dtype] as number, flip);
-      const isLong = args.strategy === 'channel' || (args.group_size as number) > 32;
-      wasm.searchSettings(SEARCHES[args.algorithm] as number, Number(isLong));
+      wasm.searchSettings(SEARCHES[args.algorithm] as number);
       const parts = [out.codes, out.scales, args.symmetric ? 0 : out.zero_points] as const;
       return args.strategy === 'channel'
         ? wasm.integerRows(dtype, from, rows, cols, ...parts) !== 0

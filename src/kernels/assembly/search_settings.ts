@@ -31,11 +31,8 @@ function addBetween(first: i32, last: i32, step: i32): void {
   for (let steps = first; steps <= last; steps += step) add(steps);
 }
 
-/**
- * Sets the algorithm of one call: 0 for none, 1 for `mse`, 2 for `kquant`; after integerSettings. `isLong` tells groups
- * of more than 32 values and rows. The number of candidates is even.
- */
-export function searchSettings(algorithm: i32, isLong: bool): void {
+/** Sets the algorithm of one call: 0 for none, 1 for `mse`, 2 for `kquant`; after integerSettings. Candidates are even. */
+export function searchSettings(algorithm: i32): void {
   candidates = 0;
   weighted = algorithm == 2;
   one = bits == 4 ? 2048 : 16384;
@@ -51,7 +48,6 @@ export function searchSettings(algorithm: i32, isLong: bool): void {
     else addFour(254, 255, 256, 258);
   } else if (asymmetric) addFour(228, 242, 252, 264);
   else if (positive) addFour(116, 124, 132, 142);
-  else if (!isLong) addFour(114, 122, 130, 138);
   else {
     addFour(114, 124, 130, 136);
     add(142);

@@ -19,8 +19,6 @@ export interface Search {
    * codes and for signed ones (scale above 0), over the whole range for asymmetric codes.
    */
   symmetric: readonly number[];
-  /** Those of symmetric codes where a group is longer than 32: relatively cheaper there, and there is more to clip. */
-  symmetricLong?: readonly number[];
   signed: readonly number[];
   asymmetric: readonly number[];
 }
@@ -75,7 +73,7 @@ export function scaleSearch(searches: Record<4 | 8, Search>): ChooseGrid {
     const t = Int32Array.from({ length: count }, (_, i) => fixed(values[from + i], factor));
     const middle = fixed(low, factor) + fixed(high, factor);
     const weights = weightsOf(t, search.weightShift);
-    const steps = stepsOf(search, args);
+    const steps = args.symmetric ? (args.signed ? search.signed : search.symmetric) : search.asymmetric;
     const isInFloat32 = bits === 4 && args.strategy === 'group';
     const { products, squares, zeroPoint } = steps
       .map((each) => sumsOf(t, weights, each, args.symmetric ? 2 ** (bits - 1) : zeroPointOf(middle, each, bits), bits))
@@ -107,13 +105,6 @@ function betterInFloat32(best: Sums, next: Sums): Sums {
 function gridOf(exact: number, zeroPoint: number, args: QuantizationArgs): GroupGrid {
   const scale = storedScale(exact, args);
   return { scale: scale === 0 && args.symmetric && args.signed ? 1 : scale, zeroPoint };
-}
-
-function stepsOf(search: Search, { symmetric, signed, strategy, group_size }: QuantizationArgs): readonly number[] {
-  if (!symmetric) return search.asymmetric;
-  if (signed) return search.signed;
-  const isLong = strategy !== 'group' || (group_size as number) > 32;
-  return isLong && search.symmetricLong ? search.symmetricLong : search.symmetric;
 }
 
 /** Weights of a group, |x| + sqrt(mean(x^2)) as k_quant has them, in fixed point; undefined where all are alike. */
@@ -151,8 +142,7 @@ export const leastSquaresGrid = scaleSearch({
   4: {
     one: 2 ** 11,
     weightShift: undefined,
-    symmetric: [114, 122, 130, 138],
-    symmetricLong: [114, 124, 130, 136, 142, 150],
+    symmetric: [114, 124, 130, 136, 142, 150],
     signed: [116, 124, 132, 142],
     asymmetric: [228, 242, 252, 264],
   },
