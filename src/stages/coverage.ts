@@ -8,7 +8,8 @@ import type { Model } from './model.js';
 
 /** The layout that a checkpoint wears, by its quantization_config. */
 export async function layoutOf(checkpoint: Checkpoint): Promise<{ id: string; layout: Layout }> {
-  for (const id of ids('layouts')) {
+  // Most checkpoints are plain, which their config says: the modules of the others need not load.
+  for (const id of new Set(['plain', ...ids('layouts')])) {
     const layout = await find('layouts', id);
     if (layout?.matches(checkpoint.config)) return { id, layout };
   }

@@ -7,7 +7,8 @@ import { MANIFEST, type Manifest } from '../formats/manifest.js';
 import { isPackage, openPackage } from '../formats/package-reader.js';
 import { formatBytes } from '../report/bytes.js';
 import { coverageOf, layoutOf, logicalTensors } from './coverage.js';
-import { describeLint, type LintReport, lintPackage } from './lint.js';
+import { describeLint, type LintReport } from './lint.js';
+import { lintPackage } from './lint-package.js';
 import { drawGraphs, openModel } from './model.js';
 
 export interface CheckpointInspection {

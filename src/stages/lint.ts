@@ -1,8 +1,6 @@
-import { InvalidInputError, UsageError, VerificationError } from '../core/errors.js';
-import type { Finding, JsonObject, LintedGraph, LintedPackage, Plan, Target } from '../core/types.js';
-import { readModel } from '../formats/onnx-reader.js';
-import { openPackage, type Package, packageFile, pipelineStagesOf, sizeInPackage } from '../formats/package-reader.js';
-import { find, ids, unknownId } from '../registry.js';
+import { VerificationError } from '../core/errors.js';
+import type { Finding, JsonObject, LintedPackage, Plan } from '../core/types.js';
+import { find } from '../registry.js';
 
 /** What a device has to say about a package. */
 export interface LintReport {
@@ -18,22 +16,14 @@ const CONFIG = 'genai_config.json';
 /** Findings of one rule that a terminal shows; the rest is counted. */
 const SHOWN = 8;
 
-async function lintOf(id: string): Promise<NonNullable<Target['lint']>> {
-  const target: Target | undefined = await find('targets', id);
-  if (target?.lint) return target.lint;
-  const linted = [];
-  for (const each of ids('targets')) if ((await find('targets', each))?.lint) linted.push(each);
-  const found = target ? `the target ${id} has no rules` : unknownId('targets', id);
-  throw new UsageError(`--lint ${id}: ${found}; devices with rules are ${linted.join(', ')}.`, `--lint ${linted[0]}.`);
-}
-
-const report = (target: string, findings: Finding[]): LintReport => {
+/** Findings with their counts. */
+export const lintReport = (target: string, findings: Finding[]): LintReport => {
   const count = (severity: Finding['severity']) => findings.filter((each) => each.severity === severity).length;
   return { target, errors: count('error'), warnings: count('warning'), notes: count('note'), findings };
 };
 
 /** Whether a stage's settings ask for a provider of their own: those without stay on the CPU. */
-function asksProvider(settings: unknown): boolean {
+export function asksProvider(settings: unknown): boolean {
   const options = (settings as { provider_options?: unknown } | undefined)?.provider_options;
   return Array.isArray(options) && options.some((each) => Object.keys(each ?? {}).some((name) => name !== 'cpu'));
 }
@@ -57,39 +47,7 @@ export function plannedPackage({ graphs, texts, files }: Plan): LintedPackage {
 export async function lintPlan(planned: Plan): Promise<LintReport | null> {
   const { target } = planned.options;
   const lint = (await find('targets', target))?.lint;
-  return lint ? report(target, lint(plannedPackage(planned))) : null;
-}
-
-/** The graphs that genai_config.json names, those that are there. */
-function graphsOf(opened: Package): LintedGraph[] {
-  const { decoder } = opened.genai.model;
-  const stages = pipelineStagesOf(opened.genai).map(({ filename, session_options }) => ({ filename, session_options }));
-  if (decoder.filename) stages.push({ filename: decoder.filename, session_options: decoder.session_options });
-  return stages
-    .filter(({ filename }) => sizeInPackage(opened, filename) !== undefined)
-    .map(({ filename, session_options }) => ({
-      file: filename,
-      ...readModel(packageFile(opened, filename)),
-      onDevice: asksProvider(session_options),
-    }));
-}
-
-/** Reads the graphs of a package and holds them to a device's rules. Throws UsageError, and InvalidInputError for no package. */
-export async function lintPackage(dir: string, target: string): Promise<LintReport> {
-  const lint = await lintOf(target);
-  const opened = openPackage(dir);
-  const graphs = graphsOf(opened);
-  if (graphs.length === 0) {
-    throw new InvalidInputError(`${dir}: none of the graphs that genai_config.json names is here.`, 'copy it again.');
-  }
-  const files: Record<string, number> = {};
-  for (const { external } of graphs) {
-    for (const { file } of Object.values(external)) {
-      const size = sizeInPackage(opened, file);
-      if (size !== undefined) files[file] = size;
-    }
-  }
-  return report(target, lint({ graphs, genai: opened.genai as unknown as JsonObject, files }));
+  return lint ? lintReport(target, lint(plannedPackage(planned))) : null;
 }
 
 const line = ({ file, node, message }: Finding) => `    ${file}${node === null ? '' : `: ${node}`}: ${message}`;

@@ -9,7 +9,6 @@ import { parseShard } from '../engine/shard.js';
 import type { Threads } from '../engine/threads.js';
 import { sha256OfFile, sizeOfFile } from '../formats/file-digest.js';
 import { MANIFEST, type Manifest, manifest } from '../formats/manifest.js';
-import { encodeModel } from '../formats/onnx.js';
 import { errorsByName, type MeasuredErrors } from './quantize-report.js';
 
 /** How a plan is executed; nothing here changes a byte of the package, but for the SHA-256 sums in its manifest. */
@@ -51,6 +50,8 @@ export async function writePackage(
   try {
     const sha256 = settings.sha256 ?? false;
     const { workers, threads } = settings;
+    // Loaded while the threads work.
+    if ('graphs' in plan) void import('../formats/onnx.js');
     const options = { workers, threads, maxMemory, shard, settings: { sha256 }, signal, onProgress, onNote };
     const result = await execute(plan, output, options);
     const { errors } = result;
@@ -75,7 +76,10 @@ export async function finish(
   sha256: boolean,
 ): Promise<number> {
   const graphs = 'graphs' in plan ? plan.graphs : [];
-  for (const { file, graph, external } of graphs) output.writeFile(file, encodeModel(graph, external, VERSION));
+  if (graphs.length > 0) {
+    const { encodeModel } = await import('../formats/onnx.js');
+    for (const { file, graph, external } of graphs) output.writeFile(file, encodeModel(graph, external, VERSION));
+  }
   for (const { name, content } of plan.texts) output.writeFile(name, content);
   for (const name of plan.copies) output.copyFile(name, join(plan.checkpoint.dir, name));
   const inlays = (plan.inlays ?? []).map(({ base64, ...place }) => ({

@@ -10,7 +10,8 @@ import type { Graph } from '../../src/core/types.js';
 import { encodeModel } from '../../src/formats/onnx.js';
 import { readModel } from '../../src/formats/onnx-reader.js';
 import type { ConvertRequest } from '../../src/stages/convert-options.js';
-import { describeLint, lintPackage } from '../../src/stages/lint.js';
+import { describeLint } from '../../src/stages/lint.js';
+import { lintPackage } from '../../src/stages/lint-package.js';
 import { packages } from '../stages/packages.js';
 import { lint, planned } from './planted.js';
 
