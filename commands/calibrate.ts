@@ -23,7 +23,10 @@ export default class Calibrate extends HalfbyteCommand {
     },
   ];
   static override args = {
-    checkpoint: stringArgument({ description: 'directory of the checkpoint, in Hugging Face layout', required: true }),
+    checkpoint: stringArgument({
+      description: 'directory of the checkpoint in Hugging Face layout, or a .gguf file',
+      required: true,
+    }),
   };
   static override flags = {
     output: string({ char: 'o', description: 'file to write', required: true }),

@@ -39,7 +39,10 @@ export default class Convert extends HalfbyteCommand {
   ];
 
   static override args = {
-    checkpoint: Args.string({ description: 'directory of the checkpoint, in Hugging Face layout', required: true }),
+    checkpoint: Args.string({
+      description: 'directory of the checkpoint in Hugging Face layout, or a .gguf file',
+      required: true,
+    }),
   };
 
   static override flags = {
@@ -58,7 +61,11 @@ export default class Convert extends HalfbyteCommand {
     }),
     asymmetric: Flags.boolean({ description: 'zero points as well as scales', helpGroup: 'SCHEME' }),
     scales: option(['f32', 'f16'], 'type of the stored scales [default: f32]', 'SCHEME'),
-    algorithm: option<QuantizationAlgorithm>(['rtn', 'mse', 'kquant', 'hqq'], 'how scales are chosen', 'SCHEME'),
+    algorithm: option<QuantizationAlgorithm>(
+      ['rtn', 'mse', 'kquant', 'hqq'],
+      'how scales are chosen [default: mse for int4 and int8]',
+      'SCHEME',
+    ),
     only: Flags.string({
       multiple: true,
       description: 'quantize only weights whose name matches this glob',

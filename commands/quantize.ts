@@ -46,7 +46,10 @@ export default class Quantize extends HalfbyteCommand {
   ];
 
   static override args = {
-    checkpoint: Args.string({ description: 'directory of the checkpoint, in Hugging Face layout', required: true }),
+    checkpoint: Args.string({
+      description: 'directory of the checkpoint in Hugging Face layout, or a .gguf file',
+      required: true,
+    }),
   };
 
   static override flags = {
@@ -68,7 +71,11 @@ export default class Quantize extends HalfbyteCommand {
       helpGroup: 'SCHEME',
     }),
     scales: option(['f32', 'f16', 'bf16', 'e8m0'] as const, "type of the scales [default: the layout's]", 'SCHEME'),
-    algorithm: option<QuantizationAlgorithm>(['rtn', 'mse', 'kquant', 'hqq'], 'how scales are chosen', 'SCHEME'),
+    algorithm: option<QuantizationAlgorithm>(
+      ['rtn', 'mse', 'kquant', 'hqq'],
+      'how scales are chosen [default: mse for int4 and int8]',
+      'SCHEME',
+    ),
     only: Flags.string({
       multiple: true,
       description: 'quantize only tensors whose name matches this glob',

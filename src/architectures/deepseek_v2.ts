@@ -94,7 +94,7 @@ export default {
       hidden_act: reader.choice('hidden_act', ACTIVATIONS, 'silu'),
       rms_norm_eps: reader.positive('rms_norm_eps', 1e-6),
       routing: routing(reader),
-      rope: ropeParameters(config, sizes.max_position_embeddings),
+      rope: ropeParameters(config, sizes.max_position_embeddings, { settlesPart: true }),
     };
   },
 

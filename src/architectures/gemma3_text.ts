@@ -69,7 +69,7 @@ const LOCAL = '_local';
 function localRope(config: JsonObject, maxPositions: number): RopeParameters {
   const reader = new ConfigReader(config);
   if (reader.object('rope_parameters')?.sliding_attention) {
-    return ropeParameters(config, maxPositions, 'sliding_attention');
+    return ropeParameters(config, maxPositions, { layerType: 'sliding_attention' });
   }
   return ropeParameters({ rope_theta: reader.positive('rope_local_base_freq', 10000) }, maxPositions);
 }
@@ -101,7 +101,9 @@ export default {
       attn_logit_softcapping: cap(reader, 'attn_logit_softcapping'),
       final_logit_softcapping: cap(reader, 'final_logit_softcapping'),
       windows: layerWindows(reader, sizes.num_hidden_layers, window, (layer) => (layer + 1) % pattern !== 0),
-      rope: ropeParameters({ rope_theta: 1e6, ...config }, sizes.max_position_embeddings, 'full_attention'),
+      rope: ropeParameters({ rope_theta: 1e6, ...config }, sizes.max_position_embeddings, {
+        layerType: 'full_attention',
+      }),
       local_rope: localRope(config, sizes.max_position_embeddings),
     };
   },

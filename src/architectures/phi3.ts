@@ -47,7 +47,7 @@ const attention = { qkvBias: false, outputBias: false };
 
 /** The rope with the names that earlier configs have for `longrope` (transformers: Phi3Config). */
 function rope(config: JsonObject, maxPositions: number): RopeParameters {
-  const parameters = ropeParameters(config, maxPositions);
+  const parameters = ropeParameters(config, maxPositions, { settlesPart: true });
   return ['su', 'yarn'].includes(parameters.rope_type) ? { ...parameters, rope_type: 'longrope' } : parameters;
 }
 

@@ -1,6 +1,6 @@
 import { InvalidInputError } from '../core/errors.js';
 import type { Json, JsonObject, RotaryTable, WeightSource } from '../core/types.js';
-import { ConfigReader } from './config.js';
+import { ConfigReader, refuseUnsupportedKeys } from './config.js';
 
 const f32 = Math.fround;
 
@@ -24,14 +24,22 @@ export interface RopeParameters {
 
 /**
  * Reads the rope of a config: `rope_theta` and `rope_scaling` (transformers 4, `type` or `rope_type`) or
- * `rope_parameters` (transformers 5; with one object for each layer type, `layerType` says which).
+ * `rope_parameters` (transformers 5; with one object for each layer type, `layerType` says which). A part of each head
+ * alone to be rotated (`partial_rotary_factor`, which transformers 5 keeps here) is refused unless the family says that
+ * it settles that itself.
  */
-export function ropeParameters(config: JsonObject, maxPositions: number, layerType?: string): RopeParameters {
+export function ropeParameters(
+  config: JsonObject,
+  maxPositions: number,
+  { layerType, settlesPart = false }: { layerType?: string; settlesPart?: boolean } = {},
+): RopeParameters {
   const top = new ConfigReader(config);
   let parameters = top.object('rope_parameters') ?? top.object('rope_scaling') ?? {};
   const nested = layerType === undefined ? undefined : parameters[layerType];
   if (nested && typeof nested === 'object' && !Array.isArray(nested)) parameters = nested;
   const reader = new ConfigReader(parameters);
+  if (!settlesPart)
+    refuseUnsupportedKeys(parameters, { read: [], inert: [], unsupported: { partial_rotary_factor: [null, 1] } });
   // gpt-oss-like configs keep the original length beside the rope, transformers 5 inside it
   const originalPositions = reader.size(
     'original_max_position_embeddings',

@@ -119,6 +119,13 @@ export async function convert(
     if (planned.unreadConfigKeys.length > 0) {
       onNote?.(`config.json: keys that no graph depends on: ${planned.unreadConfigKeys.join(', ')}`);
     }
+    const { max_position_embeddings: positions } = checkpoint.config;
+    if (typeof positions === 'number' && planned.options.contextLength > positions) {
+      onNote?.(
+        `--context-length ${planned.options.contextLength}: config.json says that the model was made for ${positions} ` +
+          'positions; what it says beyond them is not to be relied on.',
+      );
+    }
     const lint = await lintPlan(planned);
     if (lint) refuseErrors(lint);
     if (lint && lint.warnings > 0) onNote?.(warningsNote(lint));
