@@ -1,7 +1,7 @@
 import { string as stringArgument } from '@oclif/core/args';
 import { integer } from '@oclif/core/flags';
 import { HalfbyteCommand } from '../src/command.js';
-import type { BenchResult, Spread } from '../src/stages/bench.js';
+import type { BenchResult } from '../src/stages/bench.js';
 
 export default class Bench extends HalfbyteCommand {
   static override description =
@@ -22,7 +22,7 @@ export default class Bench extends HalfbyteCommand {
 
   async run(): Promise<BenchResult> {
     const { args, flags } = await this.parse(Bench);
-    const { bench } = await import('../src/stages/bench.js');
+    const { bench, describeBench } = await import('../src/stages/bench.js');
     const result = await bench({
       package: args.package,
       promptTokens: flags['prompt-tokens'],
@@ -32,24 +32,7 @@ export default class Bench extends HalfbyteCommand {
       signal: this.signal,
       onRun: (run, runs) => this.note(run === 0 ? 'warmed up' : `run ${run} of ${runs}`),
     });
-    this.log(await table(result));
+    this.log(describeBench(result));
     return result;
   }
-}
-
-async function table(result: BenchResult): Promise<string> {
-  const { default: Table } = await import('cli-table3');
-  const rows = new Table({
-    head: ['', 'median', 'lowest', 'highest'],
-    colAligns: ['left', 'right', 'right', 'right'],
-    style: { head: [], border: [] },
-  });
-  const row = (name: string, { median, minimum, maximum }: Spread, factor: number, digits: number) =>
-    rows.push([name, ...[median, minimum, maximum].map((value) => (value * factor).toFixed(digits))]);
-  row('load, ms', result.loadSeconds, 1000, 0);
-  row(`first token after ${result.promptTokens}, ms`, result.timeToFirstTokenSeconds, 1000, 1);
-  row('prefill, tokens/s', result.prefillTokensPerSecond, 1, 1);
-  row(`decode of ${result.newTokens}, tokens/s`, result.decodeTokensPerSecond, 1, 1);
-  rows.push(['peak memory, MiB', (result.peakMemoryBytes / 2 ** 20).toFixed(0), '', '']);
-  return rows.toString();
 }

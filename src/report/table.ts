@@ -7,7 +7,7 @@ export function table(head: string[], rows: string[][]): string {
   const drawn = new Table({
     head,
     colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')),
-    style: { head: [], border: [] },
+    style: { head: [], border: [], compact: true },
   });
   drawn.push(...rows);
   return drawn.toString();

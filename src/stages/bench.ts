@@ -1,5 +1,6 @@
 import { InterruptedError, UsageError } from '../core/errors.js';
 import { endOfTextIds, openPackage } from '../formats/package-reader.js';
+import { table } from '../report/table.js';
 import { continueText } from '../runtime/continue-text.js';
 import type { Decoder } from '../runtime/decoder.js';
 import { openDecoder } from '../runtime/open-decoder.js';
@@ -129,4 +130,22 @@ export function spread(values: readonly number[]): Spread {
   const upper = sorted[middle] as number;
   const median = sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] as number) + upper) / 2;
   return { median, minimum: sorted[0] as number, maximum: sorted.at(-1) as number };
+}
+
+/** A result as a table for a terminal. */
+export function describeBench(result: BenchResult): string {
+  const row = (name: string, { median, minimum, maximum }: Spread, factor: number, digits: number) => [
+    name,
+    ...[median, minimum, maximum].map((value) => (value * factor).toFixed(digits)),
+  ];
+  return table(
+    ['', 'median', 'lowest', 'highest'],
+    [
+      row('load, ms', result.loadSeconds, 1000, 0),
+      row(`first token after ${result.promptTokens}, ms`, result.timeToFirstTokenSeconds, 1000, 1),
+      row('prefill, tokens/s', result.prefillTokensPerSecond, 1, 1),
+      row(`decode of ${result.newTokens}, tokens/s`, result.decodeTokensPerSecond, 1, 1),
+      ['peak memory, MiB', (result.peakMemoryBytes / 2 ** 20).toFixed(0), '', ''],
+    ],
+  );
 }

@@ -1,7 +1,9 @@
 import { UsageError } from '../core/errors.js';
+import { matchesGlob } from '../core/glob.js';
+import { matrixKind } from '../core/matrix-kinds.js';
 import type { QuantizeReport } from '../core/quantize-report.js';
 import { schemeText } from '../core/scheme-text.js';
-import type { PlannedTensor, PlanTotals, ProgressListener } from '../core/types.js';
+import type { PlannedTensor, PlanTotals, ProgressListener, QuantizePlan } from '../core/types.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { quantizeReportFiles } from '../report/quantize-files.js';
 import { quantizeText } from '../report/quantize-text.js';
@@ -60,6 +62,10 @@ export async function quantize(
     onNote(`left behind, since they are no weights: ${listed(leftBehind)}`);
   }
   for (const note of notes) onNote(note);
+  const undivided = leftUndivided(plan);
+  if (undivided.length > 0) {
+    onNote(`left alone, since the groups do not divide them (another --group-size may): ${listed(undivided)}`);
+  }
   const rounded = plan.jobs.filter(({ source, keepCodes, layout }) => source.kind === 'packed' && layout && !keepCodes);
   if (rounded.length > 0 && request.layout !== 'plain') {
     onNote(`rounded again, since the grids differ: ${listed(rounded.map(({ name }) => name))}`);
@@ -96,6 +102,16 @@ export async function quantize(
     seconds: (performance.now() - started) / 1000,
     report,
   };
+}
+
+/** Matrices of linear layers that the layout has no form for and nobody asked to leave alone, with their sizes. */
+function leftUndivided({ tensors, options: { only, skip } }: QuantizePlan): string[] {
+  const isAsked = (name: string) =>
+    skip.some((glob) => matchesGlob(name, glob)) || (only.length > 0 && !only.some((glob) => matchesGlob(name, glob)));
+  return tensors
+    .filter(({ name, fate, shape }) => fate === 'unquantized' && shape.length === 2 && matrixKind(name) === 'linear')
+    .filter(({ name }) => !isAsked(name))
+    .map(({ name, shape }) => `${name} [${shape.join(', ')}]`);
 }
 
 /** Reads and checks what is asked of the error report, before any work. */

@@ -17,7 +17,7 @@ const GROUP_SCHEME: QuantizationArgs = {
   group_size: 128,
   symmetric: false,
   scale_dtype: 'F32',
-  algorithm: 'rtn',
+  algorithm: 'mse',
 };
 
 /**

@@ -14,7 +14,7 @@ export const END_SCHEME: QuantizationArgs = {
   group_size: 32,
   symmetric: true,
   scale_dtype: 'F32',
-  algorithm: 'rtn',
+  algorithm: 'mse',
 };
 
 /** int4 with one scale a row, which NPUs run fastest. */
@@ -23,7 +23,7 @@ export const CHANNEL_SCHEME: QuantizationArgs = {
   strategy: 'channel',
   symmetric: true,
   scale_dtype: 'F32',
-  algorithm: 'rtn',
+  algorithm: 'mse',
 };
 
 /** The smaller of the model's limit and 4096 positions, rounded down to whole prompt windows. */
