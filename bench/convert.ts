@@ -1,9 +1,10 @@
 /**
  * Compares the program with `cp` of the same files and prints ratios:
  *
- *   npm run build && node --import tsx bench/convert.ts [--shapes qwen2-0.5b,qwen2-1.5b] [--runs 5] [--dir /tmp]
+ *   npm run build && node --import tsx bench/convert.ts [--shapes qwen2-0.5b,qwen2-1.5b] [--detail qwen2-1.5b]
+ *        [--runs 5] [--dir /tmp]
  *
- * `--shapes qwen2-1.5b,qwen2-7b` also prints how the ratio grows with the model. A shape needs room for three copies.
+ * `--detail` names the shape that further formats are tried on. `--shapes qwen2-1.5b,qwen2-7b` also prints how the ratio grows with the model. A shape needs room for three copies.
  * Checkpoints are written once and left in the directory for the next time.
  */
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
@@ -16,6 +17,7 @@ import { comparePairs, halfbyte, type Pair } from './measure.js';
 const { values } = parseArgs({
   options: {
     shapes: { type: 'string', default: 'qwen2-0.5b,qwen2-1.5b' },
+    detail: { type: 'string', default: 'qwen2-1.5b' },
     runs: { type: 'string', default: '5' },
     dir: { type: 'string', default: join(tmpdir(), 'halfbyte-bench') },
   },
@@ -33,11 +35,23 @@ for (const shape of shapes) {
   const checkpoint = checkpointOf(shape);
   const copy = ['cp', '-r', checkpoint, output];
   const convert = [...halfbyte, 'convert', checkpoint, '-o', output, '--quiet'];
-  converted.set(shape, await row(`convert ${shape} --weights int4`, copy, convert));
-  if (shape === shapes[0]) {
-    await row(`convert ${shape} --sha256`, copy, [...convert, '--sha256']);
-    const cast = [...halfbyte, 'quantize', checkpoint, '-o', output, '--quiet'];
-    await row(`quantize ${shape} to FP8 blocks`, copy, [...cast, '--layout', 'deepseek_fp8']);
+  converted.set(
+    shape,
+    await row(`convert ${shape} --weights int4 --algorithm rtn`, copy, [...convert, '--algorithm', 'rtn']),
+  );
+  await row(`convert ${shape} --weights int4 (mse)`, copy, convert);
+  if (shape !== values.detail) continue;
+  for (const more of [
+    ['--algorithm', 'kquant'],
+    ['--weights', 'int8'],
+    ['--algorithm', 'rtn', '--sha256'],
+  ]) {
+    await row(`convert ${shape} ${more.join(' ')}`, copy, [...convert, ...more]);
+  }
+  const quantize = [...halfbyte, 'quantize', checkpoint, '-o', output, '--quiet', '--layout'];
+  for (const more of [['deepseek_fp8'], ['compressed_tensors', '--algorithm', 'rtn'], ['gptq', '--algorithm', 'rtn']]) {
+    await row(`quantize ${shape} ${more.join(' ')} --no-errors`, copy, [...quantize, ...more, '--no-errors']);
+    await row(`quantize ${shape} ${more.join(' ')}`, copy, [...quantize, ...more]);
   }
 }
 const [first, last] = [shapes[0], shapes[shapes.length - 1]];
