@@ -752,6 +752,10 @@ export interface Kernels {
     args: QuantizationArgs,
     out: Record<string, number>,
   ): void;
+  /** Whether `dequantize` has a kernel for these settings; otherwise use the twin. */
+  dequantizes(args: QuantizationArgs): boolean;
+  /** Decodes the parts of whole rows into float32 at `to`, a multiple of 4. */
+  dequantize(parts: Record<string, number>, rows: number, cols: number, args: QuantizationArgs, to: number): void;
   /** Whether `measure` has a kernel for these; otherwise dequantize and use the twin. */
   measures(call: Pick<ErrorCall, 'dtype' | 'cols' | 'args'>): boolean;
   /** Adds what quantizing took from whole rows to the sums at `state`. */

@@ -31,18 +31,25 @@ export interface PartFiller {
 
 /** Bytes of kernel memory that tables of frequencies take. */
 export const FREQUENCY_ROOM = 4096;
+/** Bytes of kernel memory in which rows are decoded. */
+export const DECODING_ROOM = 512 << 10;
+
+/** Addresses of FREQUENCY_ROOM and of DECODING_ROOM bytes. */
+export interface FillerRooms {
+  frequencies: number;
+  decoding: number;
+}
 
 /**
  * Opens a job by the fastest way to its parts: codes that are kept are copied; rows are read as stored where a kernel
- * takes them so, a rotary table is computed by its kernel, anything else is read as float32. `frequencies` is the
- * address of FREQUENCY_ROOM bytes.
+ * takes them so, a rotary table is computed by its kernel, anything else is read as float32.
  */
 export async function openFiller(
   job: Job,
   { scheme, unpacker, unpacked, sizes }: JobParts,
   kernels: Kernels,
   inputs: InputFiles,
-  frequencies: number,
+  rooms: FillerRooms,
 ): Promise<PartFiller> {
   const { source, scheme: args } = job;
   const { cols } = source;
@@ -56,7 +63,7 @@ export async function openFiller(
     return { rowBytes: 0, fill: (from, count, _input, out) => unpack(from, count, args, views(count, out)) };
   }
 
-  const { dtype, rowBytes, read } = await openReader(source, args, kernels, inputs, frequencies);
+  const { dtype, rowBytes, read } = await openReader(source, args, kernels, inputs, rooms);
   const byKernel = kernels.supports(dtype, args);
   return {
     dtype,
@@ -88,7 +95,7 @@ async function openReader(
   args: Job['scheme'],
   kernels: Kernels,
   inputs: InputFiles,
-  frequencies: number,
+  rooms: FillerRooms,
 ): Promise<Reader> {
   const stored = storedDtype(source);
   if (stored && kernels.supports(stored, args)) {
@@ -103,10 +110,14 @@ async function openReader(
     const { table } = source;
     return {
       ...floats,
-      read: (from, count, into) => computeTable(table, kernels, frequencies, from, count, into.byteOffset),
+      read: (from, count, into) => computeTable(table, kernels, rooms.frequencies, from, count, into.byteOffset),
     };
   }
-  const reader = await openRows(source, inputs);
+  const reader = await openRows(source, inputs, {
+    kernels,
+    address: rooms.decoding,
+    nbytes: DECODING_ROOM,
+  });
   return {
     ...floats,
     read: (from, count, into) =>

@@ -5,7 +5,7 @@ import type { FileSystem } from '../sources/file-system.js';
 import { InputFiles } from '../sources/input-files.js';
 import { DIGEST_STATE_BYTES, Digest } from './digest.js';
 import { type ErrorMeter, openMeter } from './error-meter.js';
-import { FREQUENCY_ROOM, openFiller, type PartFiller } from './fill-parts.js';
+import { DECODING_ROOM, FREQUENCY_ROOM, openFiller, type PartFiller } from './fill-parts.js';
 import { packErrors } from './job-errors.js';
 import { aligned, bufferBytesOf, type JobParts, partRanges, partsOf } from './job-parts.js';
 import type { FinishedUnit } from './journal.js';
@@ -23,9 +23,9 @@ interface PreparedJob {
   meter?: ErrorMeter;
 }
 
-/** Room in kernel memory for the digests of a unit's parts (no job has more than eight), a table's frequencies, errors. */
+/** Room in kernel memory for the digests of a unit's parts (no job has more than eight), frequencies, errors, decoding. */
 const DIGEST_ROOM = 8 * DIGEST_STATE_BYTES;
-const ROOM = DIGEST_ROOM + FREQUENCY_ROOM + ERROR_STATE_BYTES;
+const ROOM = DIGEST_ROOM + FREQUENCY_ROOM + ERROR_STATE_BYTES + DECODING_ROOM;
 
 /**
  * Executes units in one thread: reads rows into wasm memory, quantizes them there, takes the digest of each part and
@@ -122,7 +122,12 @@ export class UnitRunner {
     if (this.#current?.index === index) return this.#current.prepared;
     const job = this.jobs[index];
     const parts = await partsOf(job);
-    const filler = await openFiller(job, parts, this.kernels, this.#inputs, this.kernels.heapBase + DIGEST_ROOM);
+    const { heapBase } = this.kernels;
+    const rooms = {
+      frequencies: heapBase + DIGEST_ROOM,
+      decoding: heapBase + DIGEST_ROOM + FREQUENCY_ROOM + ERROR_STATE_BYTES,
+    };
+    const filler = await openFiller(job, parts, this.kernels, this.#inputs, rooms);
     const meter =
       job.measured && filler.dtype ? openMeter(job, parts.scheme, filler.dtype, this.kernels, this.#errors) : undefined;
     const prepared = { job, parts, quantum: await jobQuantum(job, parts), filler, meter };

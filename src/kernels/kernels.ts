@@ -2,6 +2,7 @@ import { DTYPE_BITS, widen } from '../core/dtype.js';
 import { EnvironmentError } from '../core/errors.js';
 import { type Dtype, type Kernels, NonFiniteWeight } from '../core/types.js';
 import { KERNEL_DTYPES, SCHEME_KERNELS, type SchemeKernel } from './by-scheme.js';
+import { dequantize, dequantizes } from './dequantize.js';
 import { measureErrors, measuresErrors } from './error-kernels.js';
 import { instantiateKernels } from './wasm.js';
 
@@ -28,6 +29,8 @@ export function loadKernels(): Kernels {
     startDigest: wasm.startDigest,
     updateDigest: wasm.updateDigest,
     finishDigest: wasm.finishDigest,
+    dequantizes,
+    dequantize: (...call) => dequantize(wasm, ...call),
     measures: measuresErrors,
     measure: (call) => measureErrors(wasm, call),
     rotary: (frequencies, count, from, rows, factor, part, out) =>

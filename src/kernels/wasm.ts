@@ -53,6 +53,16 @@ export interface KernelExports {
     codes: number,
     scales: number,
   ): number;
+  scaledFloats(
+    format: number,
+    codes: number,
+    scales: number,
+    rows: number,
+    cols: number,
+    blockRows: number,
+    blockCols: number,
+    to: number,
+  ): void;
   errorSettings(scaleKind: number, halfStep: number, flip: number): void;
   measureRows(
     format: number,

@@ -1,6 +1,6 @@
 import type { FileRange, Layout, Packed, RowSource, Scheme } from '../core/types.js';
 import type { InputFiles } from './input-files.js';
-import { type OpenRows, Scratch, tileRows } from './open-rows.js';
+import { type OpenRows, readRanges, Scratch, tileRows } from './open-rows.js';
 
 /** How rows of packed bytes are found and decoded; ranges start and end on multiples of `quantum` or at the last row. */
 interface Decoder {
@@ -51,13 +51,7 @@ export function openDecoded(source: RowSource, decoder: Decoder, files: InputFil
     const bytes: Packed = {};
     for (const [part, ranges] of Object.entries(decoder.needs(from, count))) {
       packed[part] ??= new Scratch();
-      const view = packed[part].bytes(ranges.reduce((sum, { nbytes }) => sum + nbytes, 0));
-      let at = 0;
-      for (const { file, offset, nbytes } of ranges) {
-        files.read(file, offset, view.subarray(at, at + nbytes));
-        at += nbytes;
-      }
-      bytes[part] = view;
+      bytes[part] = readRanges(files, ranges, packed[part]);
     }
     decoder.decode(from, count, bytes, out);
   };

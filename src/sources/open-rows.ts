@@ -1,3 +1,6 @@
+import type { FileRange } from '../core/types.js';
+import type { InputFiles } from './input-files.js';
+
 /** A weight opened for reading: rows of float32 [rows, cols]. */
 export interface OpenRows {
   readonly rows: number;
@@ -30,4 +33,15 @@ export class Scratch {
   floats(count: number): Float32Array {
     return new Float32Array(this.bytes(4 * count).buffer, 0, count);
   }
+}
+
+/** Reads ranges one after the other into `scratch`. */
+export function readRanges(files: InputFiles, ranges: readonly FileRange[], scratch: Scratch): Uint8Array {
+  const view = scratch.bytes(ranges.reduce((sum, { nbytes }) => sum + nbytes, 0));
+  let at = 0;
+  for (const { file, offset, nbytes } of ranges) {
+    files.read(file, offset, view.subarray(at, at + nbytes));
+    at += nbytes;
+  }
+  return view;
 }

@@ -1,32 +1,40 @@
 import { DTYPE_BITS, widen } from '../core/dtype.js';
-import type { RowSource, TensorRef } from '../core/types.js';
+import type { Layout, PackedSource, RowSource, TensorRef } from '../core/types.js';
 import { find } from '../registry.js';
 import { layoutDecoder, openDecoded, schemeDecoder } from './decoded-rows.js';
+import { type KernelRoom, kernelGrid, openDequantized } from './dequantized-rows.js';
 import { InputFiles } from './input-files.js';
 import { type OpenRows, Scratch, tileRows } from './open-rows.js';
 import { fillRotary } from './rotary.js';
 import { forEachBlock, forEachPart } from './stored-rows.js';
 
+export type { KernelRoom } from './dequantized-rows.js';
 export type { OpenRows } from './open-rows.js';
 
 /**
  * Opens a source for reading as float32 rows, whatever it is made of. Memory stays within a few tiles of 1 MiB and
  * one row quantum. `close` closes the files that it opened; `files` given by the caller stay the caller's.
+ * With `room` codes are decoded by kernels where these have one.
  */
-export async function openRows(source: RowSource, files?: InputFiles): Promise<OpenRows & { close(): void }> {
+export async function openRows(
+  source: RowSource,
+  files?: InputFiles,
+  room?: KernelRoom,
+): Promise<OpenRows & { close(): void }> {
   const own = files ? undefined : new InputFiles();
-  const opened = await open(source, files ?? (own as InputFiles));
+  const opened = await open(source, files ?? (own as InputFiles), room);
   return { ...opened, close: () => own?.close() };
 }
 
-async function open(source: RowSource, files: InputFiles): Promise<OpenRows> {
+async function open(source: RowSource, files: InputFiles, room?: KernelRoom): Promise<OpenRows> {
   switch (source.kind) {
     case 'tensor':
       return openTensor(source, files);
     case 'packed': {
       const layout = await find('layouts', source.layout);
       if (!layout) throw new Error(`layout ${source.layout} is not registered`);
-      return openDecoded(source, layoutDecoder(source, layout), files);
+      const dequantized = room && (await openByKernel(source, layout, files, room));
+      return dequantized ?? openDecoded(source, layoutDecoder(source, layout), files);
     }
     case 'scheme': {
       const scheme = await find('schemes', source.scheme.scheme);
@@ -34,20 +42,20 @@ async function open(source: RowSource, files: InputFiles): Promise<OpenRows> {
       return openDecoded(source, schemeDecoder(source, scheme), files);
     }
     case 'rowBlocks':
-      return openBlocks(source, await open(source.source, files));
+      return openBlocks(source, await open(source.source, files, room));
     case 'concat':
-      return openConcat(source, await openAll(source.sources, files));
+      return openConcat(source, await openAll(source.sources, files, room));
     case 'interleave':
-      return openInterleave(source, await openAll(source.sources, files));
+      return openInterleave(source, await openAll(source.sources, files, room));
     case 'permute':
-      return openPermuted(source, await open(source.source, files));
+      return openPermuted(source, await open(source.source, files, room));
     case 'transpose':
       if (source.source.kind === 'tensor' && isByteDtype(source.source.ref)) {
         return openStoredColumns(source.source.ref, source.rows, source.cols, files);
       }
-      return openTransposed(source, await open(source.source, files));
+      return openTransposed(source, await open(source.source, files, room));
     case 'plus':
-      return openPlus(await open(source.source, files), Math.fround(source.constant));
+      return openPlus(await open(source.source, files, room), Math.fround(source.constant));
     case 'rotary':
       return {
         ...sizeOf(source),
@@ -63,10 +71,16 @@ type Of<K extends RowSource['kind']> = Extract<RowSource, { kind: K }>;
 const sizeOf = ({ rows, cols }: { rows: number; cols: number }) => ({ rows, cols });
 const isByteDtype = (ref: TensorRef) => DTYPE_BITS[ref.dtype] % 8 === 0;
 
-async function openAll(sources: RowSource[], files: InputFiles): Promise<OpenRows[]> {
+async function openAll(sources: RowSource[], files: InputFiles, room?: KernelRoom): Promise<OpenRows[]> {
   const opened: OpenRows[] = [];
-  for (const each of sources) opened.push(await open(each, files));
+  for (const each of sources) opened.push(await open(each, files, room));
   return opened;
+}
+
+async function openByKernel(source: PackedSource, layout: Layout, files: InputFiles, room: KernelRoom) {
+  const args = kernelGrid(source, layout, room);
+  const scheme = args && (await find('schemes', args.scheme));
+  return scheme && openDequantized(source, layout, scheme, args, files, room);
 }
 
 function openTensor(source: Of<'tensor'>, files: InputFiles): OpenRows {

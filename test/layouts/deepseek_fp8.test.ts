@@ -3,9 +3,11 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { f8e4m3ToFloat32 } from '../../src/core/dtype.js';
 import { InvalidInputError } from '../../src/core/errors.js';
-import type { Dtype, JsonObject, StoredValues, TensorRef } from '../../src/core/types.js';
+import type { Dtype, JsonObject, RowSource, StoredValues, TensorRef } from '../../src/core/types.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
+import { loadKernels } from '../../src/kernels/kernels.js';
 import layout from '../../src/layouts/deepseek_fp8.js';
+import { kernelGrid } from '../../src/sources/dequantized-rows.js';
 import { InputFiles } from '../../src/sources/input-files.js';
 import { openRows } from '../../src/sources/read.js';
 import { resolveSource } from '../../src/sources/resolve.js';
@@ -87,6 +89,59 @@ for (const [shape, dtype] of [
         reader.readFloat32(from, count, out);
         assert.equal(out, expected.slice(from * cols, (from + count) * cols), `rows ${from} to ${from + count}`);
       }
+    } finally {
+      files.close();
+      stored.close();
+    }
+  });
+}
+
+for (const [shape, dtype, powers] of [
+  [[300, 200], 'F32', false],
+  [[257, 1], 'BF16', false],
+  [[576, 384], 'BF16', false],
+  [[300, 129], 'F32', true],
+] as [number[], Dtype, boolean][]) {
+  test(`[${shape}] with ${dtype} scales${powers ? ', powers of two' : ''}: kernels decode what the layout decodes`, async () => {
+    const { stored, refs } = storedPair(shape, dtype);
+    const files = new InputFiles();
+    const kernels = loadKernels();
+    const [rows, cols] = shape;
+    // room for seven rows, so that reads take several tiles; one row must fit
+    const nbytes = 7 * (5 * cols + 4 * Math.ceil(cols / 128)) + 32;
+    kernels.reserve(nbytes + 4 * rows * cols + 16);
+    const room = { kernels, address: kernels.heapBase, nbytes };
+    try {
+      const { source } = layout.undress(refs, config(), noValues).get('w.weight')!;
+      assert.ok(typeof source !== 'string' && 'kind' in source && source.kind === 'packed');
+      if (powers) source.parameters.powers = true;
+      assert.ok(kernelGrid(source, layout, room), 'there is a kernel for it');
+      const turned = { kind: 'interleave' as const, sources: [source, source], rows: 2 * rows, cols };
+      for (const [wanted, from, count] of [
+        [source, 0, rows],
+        [source, rows - 1, 1],
+        [source, 120, Math.min(20, rows - 120)],
+        [turned, 130, 200],
+      ] as [RowSource, number, number][]) {
+        const expected = new Float32Array(count * cols);
+        (await openRows(wanted, files)).readFloat32(from, count, expected);
+        const reader = await openRows(wanted, files, room);
+        const elsewhere = new Float32Array(count * cols);
+        reader.readFloat32(from, count, elsewhere);
+        assert.equal(elsewhere, expected, `${wanted.kind}: rows ${from} to ${from + count}`);
+        const to = Math.ceil((kernels.heapBase + nbytes) / 16) * 16;
+        if (count > rows) continue;
+        const inside = new Float32Array(kernels.bytes(0, 0).buffer, to, count * cols);
+        reader.readFloat32(from, count, inside);
+        assert.equal(inside.slice(), expected, `${wanted.kind}: rows ${from} to ${from + count} in kernel memory`);
+      }
+      assert.not(
+        kernelGrid(
+          { ...source, parts: { ...source.parts, scales: { ...source.parts.scales, dtype: 'F64' } } },
+          layout,
+          room,
+        ),
+      );
     } finally {
       files.close();
       stored.close();

@@ -1,5 +1,6 @@
 export { errorSettings } from './error_grids';
 export { measureRows } from './error_calls';
+export { scaledFloats } from './dequantize';
 export { convertFloats } from './floats';
 export { fp8Blocks } from './fp8';
 export { ggmlBlocks, refusedIndex, refusedValue } from './ggml_blocks';
