@@ -1,6 +1,5 @@
 import type { FileRange, Layout, Packed, RowSource, Scheme } from '../core/types.js';
-import type { InputFiles } from './input-files.js';
-import { type OpenRows, readRanges, Scratch, tileRows } from './open-rows.js';
+import { type OpenRows, type ReaderMeans, readRanges, tileRows } from './open-rows.js';
 
 /** How rows of packed bytes are found and decoded; ranges start and end on multiples of `quantum` or at the last row. */
 interface Decoder {
@@ -40,18 +39,16 @@ export function schemeDecoder(source: Extract<RowSource, { kind: 'scheme' }>, sc
   };
 }
 
-export function openDecoded(source: RowSource, decoder: Decoder, files: InputFiles): OpenRows {
+export function openDecoded(source: RowSource, decoder: Decoder, { files, level }: ReaderMeans): OpenRows {
   const { rows, cols } = source;
   const { quantum } = decoder;
-  const packed: Record<string, Scratch> = {};
-  const edge = new Scratch();
+  const edge = level.scratch('edge');
   const tile = tileRows(cols, quantum);
 
   const decode = (from: number, count: number, out: Float32Array) => {
     const bytes: Packed = {};
     for (const [part, ranges] of Object.entries(decoder.needs(from, count))) {
-      packed[part] ??= new Scratch();
-      bytes[part] = readRanges(files, ranges, packed[part]);
+      bytes[part] = readRanges(files, ranges, level.scratch(`part ${part}`));
     }
     decoder.decode(from, count, bytes, out);
   };

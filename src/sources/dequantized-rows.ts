@@ -1,6 +1,5 @@
 import type { Kernels, Layout, Packed, PackedSource, QuantizationArgs, Scheme } from '../core/types.js';
-import type { InputFiles } from './input-files.js';
-import { type OpenRows, readRanges, Scratch } from './open-rows.js';
+import { type OpenRows, type ReaderMeans, readRanges } from './open-rows.js';
 
 /** Kernels, and memory of theirs in which readers may decode rows; what is there is lost at the next read. */
 export interface KernelRoom {
@@ -31,8 +30,8 @@ export function openDequantized(
   layout: Layout,
   scheme: Scheme,
   args: QuantizationArgs,
-  files: InputFiles,
   { kernels, address, nbytes }: KernelRoom,
+  { files, level }: ReaderMeans,
 ): OpenRows | undefined {
   const { rows, cols } = source;
   const { unpack } = layout;
@@ -42,14 +41,12 @@ export function openDequantized(
   const tile = Math.floor((nbytes - 16 * row.length) / rowBytes);
   if (!unpack || tile < 1) return undefined;
   const quantum = scheme.rowQuantum(args);
-  const stored: Record<string, Scratch> = {};
 
   /** Decodes rows of the same row of blocks, or whole rows of blocks, to `to`, or after the parts; returns where. */
   const decode = (from: number, count: number, to: number | undefined): number => {
     const bytes: Packed = {};
     for (const [part, ranges] of Object.entries(layout.needs(source, from, count))) {
-      stored[part] ??= new Scratch();
-      bytes[part] = readRanges(files, ranges, stored[part]);
+      bytes[part] = readRanges(files, ranges, level.scratch(`part ${part}`));
     }
     const addresses: Record<string, number> = {};
     const parts: Packed = {};

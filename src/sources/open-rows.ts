@@ -35,6 +35,30 @@ export class Scratch {
   }
 }
 
+/** Buffers of readers that are open together, by name. Readers that never hold anything at once share a level. */
+export class ScratchLevel {
+  readonly #named = new Map<string, Scratch>();
+  #below: ScratchLevel | undefined;
+
+  scratch(name: string): Scratch {
+    const known = this.#named.get(name) ?? new Scratch();
+    this.#named.set(name, known);
+    return known;
+  }
+
+  /** The level of what a reader reads from, while its own buffers are in use. */
+  get below(): ScratchLevel {
+    this.#below ??= new ScratchLevel();
+    return this.#below;
+  }
+}
+
+/** What readers that are opened together share. */
+export interface ReaderMeans {
+  files: InputFiles;
+  level: ScratchLevel;
+}
+
 /** Reads ranges one after the other into `scratch`. */
 export function readRanges(files: InputFiles, ranges: readonly FileRange[], scratch: Scratch): Uint8Array {
   const view = scratch.bytes(ranges.reduce((sum, { nbytes }) => sum + nbytes, 0));

@@ -4,7 +4,7 @@ import { find } from '../registry.js';
 import { layoutDecoder, openDecoded, schemeDecoder } from './decoded-rows.js';
 import { type KernelRoom, kernelGrid, openDequantized } from './dequantized-rows.js';
 import { InputFiles } from './input-files.js';
-import { type OpenRows, Scratch, tileRows } from './open-rows.js';
+import { type OpenRows, type ReaderMeans, ScratchLevel, tileRows } from './open-rows.js';
 import { fillRotary } from './rotary.js';
 import { forEachBlock, forEachPart } from './stored-rows.js';
 
@@ -22,40 +22,47 @@ export async function openRows(
   room?: KernelRoom,
 ): Promise<OpenRows & { close(): void }> {
   const own = files ? undefined : new InputFiles();
-  const opened = await open(source, files ?? (own as InputFiles), room);
+  const opened = await open(source, { files: files ?? (own as InputFiles), room, level: new ScratchLevel() });
   return { ...opened, close: () => own?.close() };
 }
 
-async function open(source: RowSource, files: InputFiles, room?: KernelRoom): Promise<OpenRows> {
+interface Opening extends ReaderMeans {
+  room?: KernelRoom;
+}
+
+const below = (opening: Opening): Opening => ({ ...opening, level: opening.level.below });
+
+async function open(source: RowSource, opening: Opening): Promise<OpenRows> {
   switch (source.kind) {
     case 'tensor':
-      return openTensor(source, files);
+      return openTensor(source, opening);
     case 'packed': {
       const layout = await find('layouts', source.layout);
       if (!layout) throw new Error(`layout ${source.layout} is not registered`);
-      const dequantized = room && (await openByKernel(source, layout, files, room));
-      return dequantized ?? openDecoded(source, layoutDecoder(source, layout), files);
+      const { room } = opening;
+      const dequantized = room && (await openByKernel(source, layout, room, opening));
+      return dequantized ?? openDecoded(source, layoutDecoder(source, layout), opening);
     }
     case 'scheme': {
       const scheme = await find('schemes', source.scheme.scheme);
       if (!scheme) throw new Error(`scheme ${source.scheme.scheme} is not registered`);
-      return openDecoded(source, schemeDecoder(source, scheme), files);
+      return openDecoded(source, schemeDecoder(source, scheme), opening);
     }
     case 'rowBlocks':
-      return openBlocks(source, await open(source.source, files, room));
+      return openBlocks(source, await open(source.source, below(opening)));
     case 'concat':
-      return openConcat(source, await openAll(source.sources, files, room));
+      return openConcat(source, await openAll(source.sources, below(opening)));
     case 'interleave':
-      return openInterleave(source, await openAll(source.sources, files, room));
+      return openInterleave(source, await openAll(source.sources, below(opening)), opening);
     case 'permute':
-      return openPermuted(source, await open(source.source, files, room));
+      return openPermuted(source, await open(source.source, below(opening)), opening);
     case 'transpose':
       if (source.source.kind === 'tensor' && isByteDtype(source.source.ref)) {
-        return openStoredColumns(source.source.ref, source.rows, source.cols, files);
+        return openStoredColumns(source.source.ref, source.rows, source.cols, opening);
       }
-      return openTransposed(source, await open(source.source, files, room));
+      return openTransposed(source, await open(source.source, below(opening)), opening);
     case 'plus':
-      return openPlus(await open(source.source, files, room), Math.fround(source.constant));
+      return openPlus(await open(source.source, below(opening)), Math.fround(source.constant));
     case 'rotary':
       return {
         ...sizeOf(source),
@@ -71,23 +78,23 @@ type Of<K extends RowSource['kind']> = Extract<RowSource, { kind: K }>;
 const sizeOf = ({ rows, cols }: { rows: number; cols: number }) => ({ rows, cols });
 const isByteDtype = (ref: TensorRef) => DTYPE_BITS[ref.dtype] % 8 === 0;
 
-async function openAll(sources: RowSource[], files: InputFiles, room?: KernelRoom): Promise<OpenRows[]> {
+async function openAll(sources: RowSource[], opening: Opening): Promise<OpenRows[]> {
   const opened: OpenRows[] = [];
-  for (const each of sources) opened.push(await open(each, files, room));
+  for (const each of sources) opened.push(await open(each, opening));
   return opened;
 }
 
-async function openByKernel(source: PackedSource, layout: Layout, files: InputFiles, room: KernelRoom) {
+async function openByKernel(source: PackedSource, layout: Layout, room: KernelRoom, opening: Opening) {
   const args = kernelGrid(source, layout, room);
   const scheme = args && (await find('schemes', args.scheme));
-  return scheme && openDequantized(source, layout, scheme, args, files, room);
+  return scheme && openDequantized(source, layout, scheme, args, room, opening);
 }
 
-function openTensor(source: Of<'tensor'>, files: InputFiles): OpenRows {
+function openTensor(source: Of<'tensor'>, { files, level }: Opening): OpenRows {
   const { rows, cols, ref } = source;
   const rowBytes = rows === 0 ? 0 : ref.nbytes / rows;
   const tile = tileRows(cols);
-  const stored = new Scratch();
+  const stored = level.scratch('stored');
   const isFloat32 = ref.dtype === 'F32';
   return {
     rows,
@@ -127,12 +134,16 @@ function openBlocks(source: Of<'rowBlocks'>, inner: OpenRows): OpenRows {
   };
 }
 
+/** Parts are read one after the other, with the same buffers. */
+const mostScratch = (parts: OpenRows[], count: number) =>
+  parts.reduce((most, each) => Math.max(most, each.scratchBytes(count)), 0);
+
 function openConcat(source: Of<'concat'>, parts: OpenRows[]): OpenRows {
   const { cols } = source;
   return {
     ...sizeOf(source),
     quantum: Math.max(...parts.map((each) => each.quantum)),
-    scratchBytes: (count) => parts.reduce((sum, each) => sum + each.scratchBytes(count), 0),
+    scratchBytes: (count) => mostScratch(parts, count),
     readFloat32(from, count, out) {
       forEachPart(parts, from, count, (part, first, rows, done) =>
         part.readFloat32(first, rows, out.subarray(done * cols, (done + rows) * cols)),
@@ -141,18 +152,18 @@ function openConcat(source: Of<'concat'>, parts: OpenRows[]): OpenRows {
   };
 }
 
-function openInterleave(source: Of<'interleave'>, parts: OpenRows[]): OpenRows {
+function openInterleave(source: Of<'interleave'>, parts: OpenRows[], { level }: Opening): OpenRows {
   const { cols } = source;
   const turns = parts.length;
   const innerQuantum = Math.max(...parts.map((each) => each.quantum));
   const tile = tileRows(cols, innerQuantum);
-  const scratch = new Scratch();
+  const scratch = level.scratch('values');
   return {
     ...sizeOf(source),
     quantum: turns * innerQuantum,
     scratchBytes: (count) => {
       const rows = Math.min(tile, Math.ceil(count / turns) + 1);
-      return 4 * cols * rows + parts.reduce((sum, each) => sum + each.scratchBytes(rows), 0);
+      return 4 * cols * rows + mostScratch(parts, rows);
     },
     readFloat32(from, count, out) {
       for (const [turn, part] of parts.entries()) {
@@ -173,10 +184,10 @@ function openInterleave(source: Of<'interleave'>, parts: OpenRows[]): OpenRows {
 }
 
 /** Rows out of order: neighbours that stay within a small span are read at once, others one by one. */
-function openPermuted(source: Of<'permute'>, inner: OpenRows): OpenRows {
+function openPermuted(source: Of<'permute'>, inner: OpenRows, { level }: Opening): OpenRows {
   const { cols, order } = source;
   const tile = tileRows(cols, inner.quantum);
-  const scratch = new Scratch();
+  const scratch = level.scratch('values');
   const widestSpan = 2 * tile;
   return {
     ...sizeOf(source),
@@ -203,10 +214,10 @@ function openPermuted(source: Of<'permute'>, inner: OpenRows): OpenRows {
   };
 }
 
-function openTransposed(source: Of<'transpose'>, inner: OpenRows): OpenRows {
+function openTransposed(source: Of<'transpose'>, inner: OpenRows, { level }: Opening): OpenRows {
   const { cols } = source;
   const tile = tileRows(inner.cols, inner.quantum);
-  const scratch = new Scratch();
+  const scratch = level.scratch('values');
   return {
     ...sizeOf(source),
     quantum: 1,
@@ -227,10 +238,10 @@ function openTransposed(source: Of<'transpose'>, inner: OpenRows): OpenRows {
 }
 
 /** The transpose of a stored tensor: from each of its rows only the columns asked for are read. */
-function openStoredColumns(ref: TensorRef, rows: number, cols: number, files: InputFiles): OpenRows {
+function openStoredColumns(ref: TensorRef, rows: number, cols: number, { files, level }: Opening): OpenRows {
   const itemBytes = DTYPE_BITS[ref.dtype] / 8;
-  const stored = new Scratch();
-  const floats = new Scratch();
+  const stored = level.scratch('stored');
+  const floats = level.scratch('values');
   const tileOf = (count: number) => Math.min(tileRows(count), Math.max(1, cols));
   return {
     rows,

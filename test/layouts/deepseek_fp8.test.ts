@@ -149,6 +149,27 @@ for (const [shape, dtype, powers] of [
   });
 }
 
+test('readers of many experts hold no more than those of one', async () => {
+  const { stored, refs } = storedPair([64, 512]);
+  const files = new InputFiles();
+  try {
+    const { source } = layout.undress(refs, config(), noValues).get('w.weight')!;
+    assert.ok(typeof source !== 'string' && 'kind' in source);
+    const gateUp: RowSource = { kind: 'interleave', sources: [source, source], rows: 128, cols: 512 };
+    const experts: RowSource = { kind: 'concat', sources: new Array(40).fill(gateUp), rows: 40 * 128, cols: 512 };
+    const [one, many] = [await openRows(gateUp, files), await openRows(experts, files)];
+    const before = process.memoryUsage().arrayBuffers;
+    const out = new Float32Array(128 * 512);
+    for (let first = 0; first < experts.rows; first += 128) many.readFloat32(first, 128, out);
+    const held = process.memoryUsage().arrayBuffers - before - out.byteLength;
+    assert.ok(held <= one.scratchBytes(128), `${held} bytes are held`);
+    assert.is(many.scratchBytes(128), one.scratchBytes(128));
+  } finally {
+    files.close();
+    stored.close();
+  }
+});
+
 test('every matrix of the fixture dequantizes to code times scale, slices of heads included', async () => {
   const {
     dir,
