@@ -216,14 +216,30 @@ function modelOf({ graph, opsetImport }: Model, dir: string): ReadModel {
 }
 
 /**
- * A model's bytes with the block-quantized products that round their activations to int8 (accuracy_level 4) computing
- * in float32 (1) instead: the same graph and the same weights without that rounding.
+ * A model's bytes without the rounding of activations, the same graph and the same weights otherwise: block-quantized
+ * products that round theirs to int8 (accuracy_level 4) compute in float32 (1), and each QuantizeLinear whose result
+ * goes into DequantizeLinear alone, with that, hands its input on.
  */
 export function withFloatProducts(model: Uint8Array): Uint8Array {
   const decoded = onnx.ModelProto.decode(model);
-  for (const { attribute } of decoded.graph?.node ?? []) {
+  const nodes = decoded.graph?.node ?? [];
+  for (const { attribute } of nodes) {
     const level = attribute?.find(({ name }) => name === 'accuracy_level');
     if (level && Number(level.i) > 1) level.i = 1;
+  }
+  const codes = new Set(
+    nodes.filter(({ opType }) => opType === 'QuantizeLinear').map(({ output }) => output?.[0] ?? ''),
+  );
+  for (const { name } of decoded.graph?.output ?? []) codes.delete(name ?? '');
+  for (const { opType, input } of nodes) {
+    for (const name of input ?? []) if (opType !== 'DequantizeLinear') codes.delete(name);
+  }
+  for (const node of nodes) {
+    const isPair =
+      (node.opType === 'QuantizeLinear' && codes.has(node.output?.[0] ?? '')) ||
+      (node.opType === 'DequantizeLinear' && codes.has(node.input?.[0] ?? ''));
+    if (!isPair) continue;
+    Object.assign(node, { opType: 'Identity', input: node.input?.slice(0, 1), attribute: [] });
   }
   return onnx.ModelProto.encode(decoded).finish();
 }

@@ -53,6 +53,33 @@ export async function openSession(
   }
 }
 
+/**
+ * Opens a model from memory whose external data lies in `dir`; `file` is what messages call it. Throws
+ * InvalidInputError where ONNX Runtime refuses it.
+ */
+export async function openSessionOf(
+  model: Uint8Array,
+  file: string,
+  dir: string,
+  settings: SessionSettings = {},
+): Promise<{ ort: OnnxRuntime; session: Ort.InferenceSession }> {
+  const ort = await loadOnnxRuntime();
+  try {
+    const session = await ort.InferenceSession.create(model, {
+      executionProviders: ['cpu'],
+      graphOptimizationLevel: settings.graphOptimizationLevel ?? 'all',
+      logSeverityLevel: 4,
+      ...(settings.threads === undefined ? {} : { intraOpNumThreads: settings.threads }),
+      // A model from memory has no folder of its own in which external data could be looked for.
+      extra: { session: { ...settings.configEntries, model_external_initializers_file_folder_path: dir } },
+    });
+    return { ort, session };
+  } catch (error) {
+    const refusal = `${file}: ONNX Runtime does not show values inside this graph: ${firstLine(error)}`;
+    throw outOfMemory(error, file) ?? new InvalidInputError(refusal);
+  }
+}
+
 /** Runs a session; ONNX Runtime's errors become ours and name the file. */
 export async function runSession(
   session: Ort.InferenceSession,

@@ -2,14 +2,21 @@ import type * as Ort from 'onnxruntime-node';
 import { InterruptedError, InvalidInputError } from '../core/errors.js';
 import { type GenaiConfig, type Package, packageFile, pipelineStagesOf } from '../formats/package-reader.js';
 import { type AppendOptions, checkIds, type Decoder, type Sequence } from './decoder.js';
-import type { OnnxRuntime, SessionSettings } from './onnxruntime.js';
-import { type CacheTensor, cacheTensors, openStages, type Stage } from './pipeline-stages.js';
+import type { OnnxRuntime } from './onnxruntime.js';
+import { type CacheTensor, cacheTensors, openStages, type Stage, type StageSettings } from './pipeline-stages.js';
+
+/** Sees what every graph gave in one call of `count` ids, which takes `tokens` places, padding included. */
+export type CallListener = (values: Record<string, Ort.Tensor>, count: number, tokens: number) => void;
 
 /**
  * Opens a `decoder-pipeline` package: the part of ONNX Runtime GenAI, on the CPU. Stages run in the order of
  * genai_config.json and hand values on by name.
  */
-export async function openPipelineDecoder(opened: Package, settings: SessionSettings): Promise<Decoder> {
+export async function openPipelineDecoder(
+  opened: Package,
+  settings: StageSettings,
+  onCall?: CallListener,
+): Promise<Decoder> {
   const where = packageFile(opened, 'genai_config.json');
   const window = opened.genai.model.decoder.sliding_window;
   if (!window || window.slide_key_value_cache || !window.slide_inputs) {
@@ -21,7 +28,7 @@ export async function openPipelineDecoder(opened: Package, settings: SessionSett
   }
   const { ort, stages } = await openStages(opened, pipelineStagesOf(opened.genai), settings);
   try {
-    return new PipelineDecoder(ort, stages, opened.genai, window.window_size, where);
+    return new PipelineDecoder(ort, stages, opened.genai, window.window_size, where, onCall);
   } catch (error) {
     for (const { session } of stages) await session.release();
     throw error;
@@ -48,6 +55,7 @@ class PipelineDecoder implements Decoder {
     genai: GenaiConfig,
     private readonly window: number,
     where: string,
+    private readonly onCall: CallListener | undefined,
   ) {
     const { model, search } = genai;
     const { inputs, outputs } = model.decoder;
@@ -158,6 +166,7 @@ class PipelineDecoder implements Decoder {
       if (settings.is_lm_head && !withHead) continue;
       Object.assign(values, await stage.run(values, (name) => renewed.get(name) ?? null));
     }
+    this.onCall?.(values, ids.length, tokens);
     return (values[this.#names.logits]?.data as Float32Array | undefined) ?? new Float32Array(0);
   }
 }

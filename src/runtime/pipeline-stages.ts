@@ -1,7 +1,24 @@
 import type * as Ort from 'onnxruntime-node';
 import { InvalidInputError } from '../core/errors.js';
+import { modelWithOutputs } from '../formats/onnx-outputs.js';
+import { withFloatProducts } from '../formats/onnx-reader.js';
 import { type Package, type PipelineStage, packageFile } from '../formats/package-reader.js';
-import { loadOnnxRuntime, type OnnxRuntime, openSession, runSession, type SessionSettings } from './onnxruntime.js';
+import {
+  loadOnnxRuntime,
+  type OnnxRuntime,
+  openSession,
+  openSessionOf,
+  runSession,
+  type SessionSettings,
+} from './onnxruntime.js';
+
+/** How the graphs of a pipeline are opened. */
+export interface StageSettings extends SessionSettings {
+  /** Without the rounding of activations, the same graphs and weights otherwise. */
+  floatProducts?: boolean;
+  /** Values inside a graph, by its file, that come out as well. */
+  shown?: ReadonlyMap<string, readonly string[]>;
+}
 
 /** A graph of a pipeline, loaded. */
 export interface Stage {
@@ -26,7 +43,7 @@ export interface CacheTensor {
 export async function openStages(
   opened: Package,
   stages: PipelineStage[],
-  settings: SessionSettings,
+  { floatProducts = false, shown, ...settings }: StageSettings,
 ): Promise<{ ort: OnnxRuntime; stages: Stage[] }> {
   const loaded: Stage[] = [];
   try {
@@ -34,11 +51,14 @@ export async function openStages(
       const file = packageFile(opened, stage.filename);
       // A static graph is run as it is written: more optimization would fuse its pairs into integer operators.
       const isStatic = !(stage.run_on_prompt && stage.run_on_token_gen);
-      const { session } = await openSession(
-        file,
-        isStatic ? { ...settings, graphOptimizationLevel: 'basic' } : settings,
-      );
-      loaded.push(stageOf(stage, session, file));
+      const own: SessionSettings = isStatic ? { ...settings, graphOptimizationLevel: 'basic' } : settings;
+      const names = shown?.get(stage.filename) ?? [];
+      const isWritten = !floatProducts && names.length === 0;
+      const change = floatProducts ? withFloatProducts : undefined;
+      const { session } = isWritten
+        ? await openSession(file, own)
+        : await openSessionOf(modelWithOutputs(file, names, change), file, opened.dir, own);
+      loaded.push(stageOf(stage, session, file, names));
     }
     return { ort: await loadOnnxRuntime(), stages: loaded };
   } catch (error) {
@@ -47,12 +67,19 @@ export async function openStages(
   }
 }
 
-function stageOf(settings: PipelineStage, session: Ort.InferenceSession, file: string): Stage {
+function stageOf(
+  settings: PipelineStage,
+  session: Ort.InferenceSession,
+  file: string,
+  shown: readonly string[],
+): Stage {
   for (const [kind, listed, found] of [
     ['input', settings.inputs, session.inputNames],
     ['output', settings.outputs, session.outputNames],
   ] as const) {
-    const stranger = listed.find((name) => !found.includes(name)) ?? found.find((name) => !listed.includes(name));
+    const stranger =
+      listed.find((name) => !found.includes(name)) ??
+      found.find((name) => !listed.includes(name) && !shown.includes(name));
     if (stranger === undefined) continue;
     throw new InvalidInputError(
       `${file}: the ${kind} "${stranger}" stands in ${listed.includes(stranger) ? 'genai_config.json' : 'the graph'} alone.`,
@@ -75,7 +102,7 @@ function stageOf(settings: PipelineStage, session: Ort.InferenceSession, file: s
           return [name, value];
         }),
       );
-      const fetches = Object.fromEntries(settings.outputs.map((name) => [name, into(name)]));
+      const fetches = Object.fromEntries([...settings.outputs, ...shown].map((name) => [name, into(name)]));
       return (await runSession(session, file, feeds, fetches)) as Record<string, Ort.Tensor>;
     },
   };

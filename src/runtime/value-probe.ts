@@ -1,11 +1,10 @@
 import type * as Ort from 'onnxruntime-node';
-import { InvalidInputError } from '../core/errors.js';
 import { modelWithOutputs } from '../formats/onnx-outputs.js';
 import { withFloatProducts } from '../formats/onnx-reader.js';
 import { type Package, packageFile } from '../formats/package-reader.js';
 import { namesOf } from './cached-decoder.js';
 import { CachedGraph } from './cached-graph.js';
-import { loadOnnxRuntime } from './onnxruntime.js';
+import { openSessionOf } from './onnxruntime.js';
 
 /** A value inside a graph: float32 and its width, the last dimension. */
 export interface ProbedValue {
@@ -17,6 +16,8 @@ export interface ProbedValue {
 export interface ValueProbe {
   /** The values by name after one prefill of a sequence; those that are not float32 are left out. */
   prefill(ids: readonly number[]): Promise<Map<string, ProbedValue>>;
+  /** The values of every id, through the cache, `chunk` ids a call (default 1). */
+  steps(ids: readonly number[], chunk?: number): Promise<Map<string, ProbedValue>>;
   /** The values of the last id alone, after the ids before it went through the cache one by one. */
   decode(ids: readonly number[]): Promise<Map<string, ProbedValue>>;
   close(): Promise<void>;
@@ -34,9 +35,8 @@ export async function openValueProbe(
 ): Promise<ValueProbe> {
   const graphFile = opened.genai.model.decoder.filename ?? 'model.onnx';
   const file = packageFile(opened, graphFile);
-  const ort = await loadOnnxRuntime();
   const model = modelWithOutputs(file, names, settings.floatProducts ? withFloatProducts : undefined);
-  const session = await createSession(ort, model, file, opened.dir, settings.threads);
+  const { ort, session } = await openSessionOf(model, file, opened.dir, { threads: settings.threads });
   const graphNames = namesOf(opened.genai);
   const graph = new CachedGraph(ort, session, file, opened, graphFile, graphNames);
   const all = [...names, graphNames.logits];
@@ -44,6 +44,14 @@ export async function openValueProbe(
     graph.step(cache, ids, { fetches: [...names] });
   return {
     prefill: async (ids) => valuesOf(await step(graph.startCache(ids.length, ids.length), ids), all),
+    async steps(ids, chunk = 1) {
+      const cache = graph.startCache(ids.length, ids.length);
+      const seen: Map<string, ProbedValue>[] = [];
+      for (let from = 0; from < ids.length; from += chunk) {
+        seen.push(valuesOf(await step(cache, ids.slice(from, from + chunk)), all));
+      }
+      return new Map([...(seen[0]?.keys() ?? [])].map((name) => [name, endToEnd(seen.map((each) => each.get(name)))]));
+    },
     async decode(ids) {
       const cache = graph.startCache(ids.length, ids.length);
       for (const id of ids.slice(0, -1)) await graph.step(cache, [id]);
@@ -53,27 +61,6 @@ export async function openValueProbe(
   };
 }
 
-async function createSession(
-  ort: Awaited<ReturnType<typeof loadOnnxRuntime>>,
-  model: Uint8Array,
-  file: string,
-  dir: string,
-  threads: number | undefined,
-): Promise<Ort.InferenceSession> {
-  try {
-    return await ort.InferenceSession.create(model, {
-      executionProviders: ['cpu'],
-      logSeverityLevel: 4,
-      ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-      // A model from memory has no folder of its own in which external data could be looked for.
-      extra: { session: { model_external_initializers_file_folder_path: dir } },
-    });
-  } catch (error) {
-    const [line] = (error instanceof Error ? error.message : String(error)).split('\n', 1);
-    throw new InvalidInputError(`${file}: ONNX Runtime does not show values inside this graph: ${line}`);
-  }
-}
-
 function valuesOf(results: Record<string, Ort.Tensor>, names: readonly string[]): Map<string, ProbedValue> {
   const values = new Map<string, ProbedValue>();
   for (const name of names) {
@@ -81,4 +68,16 @@ function valuesOf(results: Record<string, Ort.Tensor>, names: readonly string[])
     if (tensor?.data instanceof Float32Array) values.set(name, { data: tensor.data, width: tensor.dims.at(-1) ?? 1 });
   }
   return values;
+}
+
+/** Values of one name, call after call. */
+export function endToEnd(parts: readonly (ProbedValue | undefined)[]): ProbedValue {
+  const known = parts.flatMap((each) => each ?? []);
+  const data = new Float32Array(known.reduce((sum, each) => sum + each.data.length, 0));
+  let at = 0;
+  for (const part of known) {
+    data.set(part.data, at);
+    at += part.data.length;
+  }
+  return { data, width: known[0]?.width ?? 0 };
 }

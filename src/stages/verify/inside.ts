@@ -1,38 +1,15 @@
-import { InvalidInputError } from '../../core/errors.js';
 import type { Graph } from '../../core/types.js';
-import type { Check } from '../../core/verify-report.js';
 import { ErrorSums } from '../../metrics/math/error-sums.js';
-import { openValueProbe, type ProbedValue, type ValueProbe } from '../../runtime/value-probe.js';
+import type { ProbedValue } from '../../runtime/value-probe.js';
 import { type Findings, short } from './findings.js';
 import { describeValue, HIDDEN_TOKENS, layerErrors } from './layers.js';
+import { probe, using, withEnds } from './probe.js';
 import type { RunContext } from './run-context.js';
-import { StructureDifference } from './structure-difference.js';
 
 /** A value that is off counts as the place of a fault where its error is so many times the greatest before it. */
 const JUMP = 8;
 /** Relative error that float arithmetic does not reach: 2e-4 of logits of size 1. */
 const FLOAT_ERROR = 1e-4;
-
-/** Looks into a package's graph; null for pipelines and where the runtime does not show the values. */
-async function probe(
-  context: RunContext,
-  graphs: ReadonlyMap<string, Graph>,
-  wanted: readonly string[],
-  floatProducts = false,
-) {
-  const [graph, ...others] = graphs.values();
-  if (!graph || others.length > 0) return null;
-  const outputs = new Set(graph.outputs.map(({ name }) => name));
-  const made = new Set(graph.nodes.flatMap((node) => node.outputs));
-  const names = wanted.filter((name) => made.has(name) && !outputs.has(name));
-  if (names.length === 0) return null;
-  try {
-    return { names, opened: await openValueProbe(context.opened, names, { threads: context.threads, floatProducts }) };
-  } catch (error) {
-    if (error instanceof InvalidInputError) return null;
-    throw error;
-  }
-}
 
 /** Error after each layer: of the package where its graph can be looked into, else of its numbers alone. */
 export async function compareLayers(
@@ -43,11 +20,13 @@ export async function compareLayers(
 ): Promise<void> {
   const { hidden, own, reference } = context;
   const expected = reference ? hidden.reference.states : hidden.own.states;
-  const names = (own ?? reference)?.graph.hiddenStates ?? [];
+  const drawn = (own ?? reference)?.graph;
+  const names = drawn?.hiddenStates ?? [];
   const found = await probe(context, graphs, names);
   const against = reference ? 'the reference engine' : 'its own numbers in full precision';
-  if (found) {
-    const values = await using(found.opened, (each) => each.prefill(ids.slice(0, HIDDEN_TOKENS)));
+  if (found && drawn) {
+    const seen = await using(found.opened, (each) => each.prefill(ids.slice(0, HIDDEN_TOKENS)));
+    const values = withEnds(seen, drawn);
     findings.layers = layerErrors(
       expected,
       names.map((name) => values.get(name)?.data),
@@ -60,49 +39,25 @@ export async function compareLayers(
 }
 
 /**
- * Where products round their activations to int8, that rounding hides small mistakes of the graph: the same graph with
- * float32 products must give what its weights give in full precision. Nothing where it cannot be had, as of pipelines.
+ * The first value inside the graph that is not what the package's own numbers give, in the order of the drawing: of one
+ * prefill, or through the cache token by token, which in a pipeline is another graph.
  */
-export async function floatStructure(
-  context: RunContext,
-  graphs: ReadonlyMap<string, Graph>,
-  set: string,
-  ids: readonly number[],
-): Promise<Check[]> {
-  const { own, allowance, opened } = context;
-  if (!own || allowance.isExact) return [];
-  const found = await probe(context, graphs, own.graph.hiddenStates, true);
-  if (!found) return [];
-  const sequence = ids.slice(0, HIDDEN_TOKENS);
-  const values = await using(found.opened, (each) => each.prefill(sequence));
-  const logits = values.get(opened.genai.model.decoder.outputs.logits ?? 'logits');
-  if (!logits) return [];
-  const structure = new StructureDifference({ isExact: true, relative: 0, reason: '' });
-  await own.run([[...sequence]], {
-    onRoutingMargin: (margin) => structure.decide(margin, 0),
-    onLogits: (_sequence, position, row) => {
-      const actual = logits.data.subarray(position * logits.width, (position + 1) * logits.width);
-      structure.add(0, position, position, row, actual);
-    },
-  });
-  const check = structure.check(set);
-  const message = check.message.replace("the package's logits are", "the package's logits with float32 products are");
-  return [{ ...check, id: `structure ${set} in float32`, message }];
-}
-
-/** The first value inside the graph that is not what the package's own numbers give, in the order of the drawing. */
 export async function firstDeviation(
   context: RunContext,
   graphs: ReadonlyMap<string, Graph>,
   ids: readonly number[],
+  way: 'prefill' | 'steps' = 'prefill',
 ): Promise<{ name: string; layer: number | null; message: string } | null> {
   const { own } = context;
   if (!own) return null;
   const names = own.graph.nodes.flatMap(({ outputs }) => outputs.filter((name) => name !== 'logits'));
   const found = await probe(context, graphs, names, true);
   if (!found) return null;
-  const sequence = ids.slice(0, HIDDEN_TOKENS);
-  const values = await using(found.opened, (each) => each.prefill(sequence));
+  // Of a pipeline past the border of its first window.
+  const window = context.opened.genai.model.decoder.sliding_window?.window_size ?? 0;
+  const sequence = ids.slice(0, Math.max(HIDDEN_TOKENS, window + 8));
+  const seen = await using(found.opened, (each) => each[way](sequence));
+  const values = withEnds(seen, own.graph);
   let before = 0;
   let first: { name: string; error: number } | null = null;
   // Products in float32: no other rounding is left.
@@ -119,7 +74,8 @@ export async function firstDeviation(
   if (first === null) return null;
   const { name, error } = first as { name: string; error: number };
   const where = describeValue(name);
-  const message = `${where} is the first value inside the graph that is off: its error is ${short(100 * error)} %, ${before === error || before < limit ? 'all before it agree' : `those before it stay below ${short(100 * limit)} %`}.`;
+  const graph = graphs.size === 1 ? 'the graph' : way === 'prefill' ? 'the graph of prompt windows' : 'the iterator';
+  const message = `${where} is the first value inside ${graph} that is off: its error is ${short(100 * error)} %, ${before === error || before < limit ? 'all before it agree' : `those before it stay below ${short(100 * limit)} %`}.`;
   return { name: where, layer: layerOf(where), message };
 }
 
@@ -146,14 +102,6 @@ export async function firstStale(
     return { layer: index - 1, message };
   }
   return null;
-}
-
-async function using<T>(opened: ValueProbe, run: (opened: ValueProbe) => Promise<T>): Promise<T> {
-  try {
-    return await run(opened);
-  } finally {
-    await opened.close();
-  }
 }
 
 function relativeError(found: ProbedValue | undefined, expected: Float32Array, width: number): number | null {

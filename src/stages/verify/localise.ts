@@ -30,21 +30,37 @@ export async function localise(
   if (layers.length > 0) where.firstLayer = Math.min(...layers);
   where.findings.push(...weightHypotheses.filter(({ likely }) => likely).map(({ statement }) => statement));
 
-  const [ids] = sets[0]?.sequences ?? [];
-  if (context && ids && failed(checks, /^(structure|logits) /)) {
-    const deviation = await firstDeviation(context, graphs, ids);
+  if (context && sets.length > 0) await lookInside(context, graphs, sets, checks, where);
+  if (where.findings.length > 0) findings.localisation = where;
+}
+
+/** The first value of the graph that runs that is off, in one prefill and through the cache. */
+async function lookInside(
+  context: RunContext,
+  graphs: ReadonlyMap<string, Graph>,
+  sets: TokenSet[],
+  checks: Check[],
+  where: Localisation,
+): Promise<void> {
+  const longest = sets.flatMap(({ sequences }) => sequences).reduce((a, b) => (b.length > a.length ? b : a));
+  const isPipeline = graphs.size > 1;
+  let isFound = false;
+  if (failed(checks, /^(structure|logits|windows) /)) {
+    const deviation = await firstDeviation(context, graphs, isPipeline ? longest : sets[0].sequences[0]);
     if (deviation) {
       where.findings.unshift(deviation.message);
       where.firstLayer = deviation.layer ?? where.firstLayer;
+      isFound = true;
     }
   }
-  if (context && ids && failed(checks, /^decode /)) {
-    const longest = sets.reduce((a, b) => (b.sequences[0].length > a.length ? b.sequences[0] : a), ids);
-    const stale = await firstStale(context, graphs, longest);
-    if (stale) where.findings.push(stale.message);
-    where.firstLayer ??= stale?.layer ?? null;
-  }
-  if (where.findings.length > 0) findings.localisation = where;
+  if (!failed(checks, /^decode /)) return;
+  // What goes one by one through the iterator of a pipeline is another graph, with mistakes of its own.
+  const decoded = isPipeline
+    ? await firstDeviation(context, graphs, longest, 'steps')
+    : await firstStale(context, graphs, longest);
+  if (!decoded) return;
+  where.findings.push(decoded.message);
+  if (!isFound) where.firstLayer ??= decoded.layer;
 }
 
 /** By how many dB a weight misses its floor; one that is off its grid in single groups alone counts little. */

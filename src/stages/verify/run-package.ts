@@ -10,7 +10,7 @@ import { intervalOf } from './logit-comparison.js';
 /** Positions that are decoded token by token: past every window of the fixtures, seconds for a model of 0.5B. */
 export const DECODED_TOKENS = 256;
 /** Logits of the prefill that decoding is held to: 64 MB, 110 tokens of a vocabulary of 150,000. */
-const DECODED_VALUES = 16 << 20;
+export const DECODED_VALUES = 16 << 20;
 
 /**
  * One prefill against the same ids through the cache: a token at a time, and in chunks of 7, which end inside windows

@@ -8,6 +8,7 @@ import { packageLogits } from './package-logits.js';
 import { type RunContext, TOLERANCE } from './run-context.js';
 import { StructureDifference } from './structure-difference.js';
 import { type Answer, type Batch, batchesOf, type TokenSet } from './token-sets.js';
+import { windowErrors } from './window-errors.js';
 
 /** Runs package and referees over every token set and judges what the package computes. */
 export async function runSets(context: RunContext, sets: TokenSet[], findings: Findings): Promise<void> {
@@ -38,6 +39,7 @@ async function runSet(context: RunContext, set: TokenSet, findings: Findings): P
   const answers = set.answers.map((answer) => storedComparison(set.name, answer, metrics, textOf));
   const engine = reference ? new LogitComparison(set.name, 'engine', metrics, textOf) : null;
   const structure = own ? new StructureDifference(context.allowance) : null;
+  const windows = own ? windowErrors(context, set.name) : null;
   let start = 0;
   for (const batch of batchesOf(set.sequences, width)) {
     const actual = await packageLogits(context.opened, decoder, batch.sequences, context.signal);
@@ -56,6 +58,7 @@ async function runSet(context: RunContext, set: TokenSet, findings: Findings): P
         onLogits: (sequence, position, row) => {
           const token = batch.starts[sequence] + position + start;
           structure.add(batch.from + sequence, position, token, row, rowAt(token));
+          windows?.add(batch.from + sequence, position, row, rowAt(token));
         },
       });
     }
@@ -72,6 +75,10 @@ async function runSet(context: RunContext, set: TokenSet, findings: Findings): P
   const finished = comparisons.map((each) => each.finish());
   findings.comparisons.push(...finished);
   if (structure) findings.checks.push(structure.check(set.name));
+  if (windows) {
+    findings.windows = [...(findings.windows ?? []), ...windows.errors];
+    findings.checks.push(windows.check());
+  }
   if (reference) {
     const float32 = answers.filter(({ stored }) => stored.logits.isFloat32);
     findings.checks.push(...float32.map(({ referee, gap }) => refereesAgree(set.name, referee, gap)));

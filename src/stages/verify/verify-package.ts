@@ -11,7 +11,8 @@ import { PackageWeights } from '../package-weights.js';
 import { type ChosenSets, chooseSets, type SetRequest } from './choose-sets.js';
 import { type Engine, engineOn } from './engine.js';
 import { type Findings, noFindings } from './findings.js';
-import { compareLayers, floatStructure } from './inside.js';
+import { floatStructure } from './float-structure.js';
+import { compareLayers } from './inside.js';
 import { HiddenStates } from './layers.js';
 import { localise } from './localise.js';
 import { positionMetrics } from './logit-comparison.js';
@@ -167,10 +168,7 @@ async function runChosen(
   await runDecoding(context, sets, reference.stored, findings);
   findings.tokens = comparedTokens(sets, context.textOf, findings.greedy);
   if (sets.length > 0) await compareLayers(context, graphs, sets[0].sequences[0], findings);
-  if (sets.length > 0) {
-    const [{ name, sequences }] = sets;
-    findings.checks.push(...(await floatStructure(context, graphs, name, sequences[0])));
-  }
+  await floatStructure(context, graphs, sets, findings);
   await localise(context, graphs, sets, hypotheses, findings);
   if (text) findings.perplexity = await textPerplexity(decoder, text, findings.comparisons, settings);
   const margin = theirs?.margin ?? own?.margin ?? Number.POSITIVE_INFINITY;

@@ -85,8 +85,8 @@ export class PackageUnderChange {
   }
 
   /** Changes the graph; `external` may be changed as well. */
-  graph(change: (graph: Graph, external: Record<string, FileRange>) => void): void {
-    const file = join(this.dir, 'model.onnx');
+  graph(change: (graph: Graph, external: Record<string, FileRange>) => void, name = 'model.onnx'): void {
+    const file = join(this.dir, name);
     const { graph, external } = readModel(file);
     for (const each of graph.initializers) {
       if (each.name in external) each.content = { weight: each.name, part: '' };
