@@ -3,6 +3,7 @@ import { UsageError } from '../core/errors.js';
 import type { ProgressListener } from '../core/types.js';
 import type { Verdict, VerifyReport } from '../core/verify-report.js';
 import { VERSION } from '../core/version.js';
+import { ggufFileAt } from '../formats/gguf-checkpoint.js';
 import { isFile, isPackage, openPackage } from '../formats/package-reader.js';
 import { openReportFiles } from '../report/verify-files.js';
 import { verifyText } from '../report/verify-text.js';
@@ -17,7 +18,7 @@ import { verifyCheckpoint } from './verify/verify-checkpoint.js';
 import { verifyPackage } from './verify/verify-package.js';
 
 export interface VerifyOptions {
-  /** Directory of a package or of a quantized checkpoint. */
+  /** Directory of a package or of a quantized checkpoint, or a GGUF file. */
   path: string;
   /** A golden.safetensors, or the directory of the original checkpoint; may be left out where there is a command. */
   reference?: string;
@@ -46,8 +47,9 @@ export interface VerifyOptions {
   signal?: AbortSignal;
 }
 
-/** Whether a directory is a checkpoint rather than a package. */
-const isCheckpoint = (path: string): boolean => !isPackage(path) && isFile(join(path, 'config.json'));
+/** Whether a path is a checkpoint, a GGUF file among them, rather than a package. */
+const isCheckpoint = (path: string): boolean =>
+  !isPackage(path) && (isFile(join(path, 'config.json')) || ggufFileAt(path) !== undefined);
 
 /**
  * Verifies a package or a quantized checkpoint against a reference and judges structure, weights, integrity and gates.

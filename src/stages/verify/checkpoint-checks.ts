@@ -13,20 +13,30 @@ export function checkpointManifest(dir: string): Pick<Manifest, 'digest_algorith
 }
 
 /** The files of a checkpoint that halfbyte wrote against the digests that it keeps of them. */
-export async function checkCheckpointFiles(dir: string): Promise<Check[]> {
-  const manifest = checkpointManifest(dir);
+export async function checkCheckpointFiles(
+  dir: string,
+  manifest: ReturnType<typeof checkpointManifest>,
+): Promise<Check[]> {
   if (!manifest) return [];
   return checkFiles({ dir }, { ...manifest, tensors: {} });
 }
 
-/** config.json and generation_config.json against the reference's. */
-export function checkCheckpointConfigs(own: Model, reference: Model | null): Check[] {
+/**
+ * config.json and generation_config.json against the reference's. A GGUF file has a config, but no place for settings
+ * of sampling, and a padding token where the tokenizer has one, whatever config.json says.
+ */
+export function checkCheckpointConfigs(own: Model, reference: Model | null, isContainer = false): Check[] {
   const [mine, theirs] = [own.checkpoint, reference?.checkpoint];
   if (!reference || !theirs) return [];
   const checks = checkSourceConfig(own.config, reference.config);
-  const settings = [...new Set([...Object.keys(mine.generationConfig), ...Object.keys(theirs.generationConfig)])];
+  const tokens = ['bos_token_id', 'eos_token_id', 'pad_token_id'].filter(
+    (key) => !isContainer || theirs.config[key] !== undefined,
+  );
+  const settings = isContainer
+    ? []
+    : [...new Set([...Object.keys(mine.generationConfig), ...Object.keys(theirs.generationConfig)])];
   const expected: [file: string, key: string, found: unknown, wanted: unknown][] = [
-    ...['bos_token_id', 'eos_token_id', 'pad_token_id'].map((key): [string, string, unknown, unknown] => [
+    ...tokens.map((key): [string, string, unknown, unknown] => [
       'config.json',
       key,
       asList(mine.config[key]),

@@ -89,12 +89,12 @@ export function judgeGate(gate: Gate, findings: Findings): Check[] {
       where,
     };
   };
-  const checks = comparisons.flatMap(({ set, tokens, metrics, klBound = 0, ties = 0 }) => {
+  const checks = comparisons.flatMap(({ set, referee, tokens, metrics, klBound = 0, ties = 0 }) => {
     const found = metrics.find(({ id }) => id === gate.metric);
     if (!found) return [];
     const { value, interval } = found;
     const more = gate.metric === 'kl_divergence' ? klBound : gate.metric === 'top1_agreement' ? ties / tokens : 0;
-    return [check(value, interval?.low ?? value, (interval?.high ?? value) + more, set, tokens)];
+    return [check(value, interval?.low ?? value, (interval?.high ?? value) + more, `${set} (${referee})`, tokens)];
   });
   if (gate.metric === 'perplexity' && perplexity && checks.length === 0) {
     checks.push(check(perplexity.value, perplexity.interval.low, perplexity.interval.high, perplexity.text));

@@ -1,20 +1,18 @@
-import { join } from 'node:path';
 import { InvalidInputError } from '../../core/errors.js';
 import type { Checkpoint } from '../../core/types.js';
 import type { VerifySubject } from '../../core/verify-report.js';
 import { openCheckpoint } from '../../formats/checkpoint.js';
-import { MANIFEST } from '../../formats/manifest.js';
 import { inTemporaryDirectory } from '../../formats/temporary-directory.js';
-import { readJsonObject } from '../../formats/text.js';
 import type { TextTokenizer } from '../../runtime/tokenizer.js';
 import type { InputFiles } from '../../sources/input-files.js';
 import { openRows } from '../../sources/read.js';
-import { checkCheckpointConfigs, checkCheckpointFiles, checkpointManifest } from './checkpoint-checks.js';
+import { checkCheckpointConfigs, checkCheckpointFiles } from './checkpoint-checks.js';
 import { checkFinite, checkpointPairs } from './checkpoint-weights.js';
 import { type ChosenSets, chooseSets } from './choose-sets.js';
 import { checkCompanions } from './companion-checks.js';
 import { type Engine, openReferenceCheckpoint, type ReferenceCheckpoint } from './engine.js';
 import { type Findings, noFindings } from './findings.js';
+import { checkGgufTokenizer, placeOf } from './gguf-checks.js';
 import { HiddenStates, layerErrors } from './layers.js';
 import { localise } from './localise.js';
 import { LogitComparison, positionMetrics } from './logit-comparison.js';
@@ -35,26 +33,32 @@ import { weightHypotheses } from './weight-hypotheses.js';
  * and what the reference engine computes from them. There is no graph of its own that could be wrong.
  */
 export async function verifyCheckpoint(
-  dir: string,
+  path: string,
   reference: Reference,
   settings: PackageSettings,
 ): Promise<{ subject: VerifySubject; findings: Findings }> {
   const findings = noFindings();
-  findings.checks.push(...(await checkCheckpointFiles(dir)));
-  const opened = await openSubject(dir, findings, settings);
+  const { dir, container, manifest } = placeOf(path);
+  findings.checks.push(...(await checkCheckpointFiles(dir, manifest)));
+  const opened = await openSubject(path, manifest !== null, findings, settings);
   if (!opened) {
     findings.notes.push('The checkpoint was not evaluated: its files are not what halfbyte.json says.');
-    return { subject: await describeCheckpoint(dir, null), findings };
+    return { subject: await describeCheckpoint(path, null), findings };
   }
   const { checkpoint, own } = opened;
   const { config } = own.model;
-  findings.checks.push(...checkCheckpointConfigs(own.model, reference.model));
+  findings.checks.push(...checkCheckpointConfigs(own.model, reference.model, container !== undefined));
   const referenceDir = reference.checkpoint?.model.checkpoint.dir ?? null;
-  const { tokenizer, checks } = await openOwnTokenizer(dir, config.vocab_size, referenceDir);
-  findings.checks.push(...checks);
+  // Texts for a GGUF file are read by the reference's tokenizer: its own is metadata, which is compared.
+  const tokenizerDir = container === undefined ? dir : (referenceDir ?? dir);
+  const { tokenizer, checks } = await openOwnTokenizer(tokenizerDir, config.vocab_size, referenceDir);
+  if (container === undefined || referenceDir === null) findings.checks.push(...checks);
   if (reference.checkpoint) {
-    const manifest = checkpointManifest(dir);
-    findings.checks.push(...(await checkCompanions(dir, manifest, reference.checkpoint.model.checkpoint)));
+    const theirs = reference.checkpoint.model.checkpoint;
+    if (container !== undefined) findings.checks.push(...(await checkGgufTokenizer(container, theirs)));
+    // Tokenizer and settings lie in a GGUF file, not beside it: what lies there all the same has to agree.
+    const made = container === undefined ? manifest : null;
+    findings.checks.push(...(await checkCompanions(dir, made, theirs)));
     const { pairs, missing } = await checkpointPairs(own.logical, reference.checkpoint.logical);
     const found = await checkPairs(pairs, missing, 'checkpoint', settings);
     findings.checks.push(...found.checks);
@@ -72,17 +76,17 @@ export async function verifyCheckpoint(
   } finally {
     for (const engine of engines) await engine.close();
   }
-  return { subject: await describeCheckpoint(dir, own), findings };
+  return { subject: await describeCheckpoint(path, own), findings };
 }
 
 /** Opens the checkpoint; null where halfbyte.json has already told that its files are damaged. */
-async function openSubject(dir: string, { checks }: Findings, settings: PackageSettings) {
+async function openSubject(path: string, hasManifest: boolean, { checks }: Findings, settings: PackageSettings) {
   try {
-    const checkpoint = openCheckpoint(dir);
+    const checkpoint = openCheckpoint(path);
     return { checkpoint, own: await openReferenceCheckpoint(checkpoint, settings) };
   } catch (error) {
     const isKnown = checks.some(({ verdict }) => verdict === 'fail');
-    if (!(error instanceof InvalidInputError) || !(isKnown || readJsonObject(join(dir, MANIFEST)))) throw error;
+    if (!(error instanceof InvalidInputError) || !(isKnown || hasManifest)) throw error;
     checks.push({ id: 'open', group: 'integrity', verdict: 'fail', message: error.message });
     return null;
   }
