@@ -1,7 +1,9 @@
 import type { Graph } from '../../core/types.js';
+import type { Hypothesis } from '../../core/verify-report.js';
 import { ErrorSums } from '../../metrics/math/error-sums.js';
 import type { ProbedValue } from '../../runtime/value-probe.js';
 import { type Findings, short } from './findings.js';
+import { graphHypotheses } from './graph-hypotheses.js';
 import { describeValue, HIDDEN_TOKENS, layerErrors } from './layers.js';
 import { probe, using, withEnds } from './probe.js';
 import type { RunContext } from './run-context.js';
@@ -47,7 +49,7 @@ export async function firstDeviation(
   graphs: ReadonlyMap<string, Graph>,
   ids: readonly number[],
   way: 'prefill' | 'steps' = 'prefill',
-): Promise<{ name: string; layer: number | null; message: string } | null> {
+): Promise<{ name: string; layer: number | null; message: string; hypotheses: Hypothesis[] } | null> {
   const { own } = context;
   if (!own) return null;
   const names = own.graph.nodes.flatMap(({ outputs }) => outputs.filter((name) => name !== 'logits'));
@@ -74,9 +76,15 @@ export async function firstDeviation(
   if (first === null) return null;
   const { name, error } = first as { name: string; error: number };
   const where = describeValue(name);
+  const size = Number.isFinite(error) ? `its error is ${short(100 * error)} %` : 'it holds what is not a number';
   const graph = graphs.size === 1 ? 'the graph' : way === 'prefill' ? 'the graph of prompt windows' : 'the iterator';
-  const message = `${where} is the first value inside ${graph} that is off: its error is ${short(100 * error)} %, ${before === error || before < limit ? 'all before it agree' : `those before it stay below ${short(100 * limit)} %`}.`;
-  return { name: where, layer: layerOf(where), message };
+  const message = `${where} is the first value inside ${graph} that is off: ${size}, ${before === error || before < limit ? 'all before it agree' : `those before it stay below ${short(100 * limit)} %`}.`;
+  return {
+    name: where,
+    layer: layerOf(where),
+    message,
+    hypotheses: await graphHypotheses(own, name, values, sequence, context.threads),
+  };
 }
 
 /** The first hidden state that a token has through the cache and not in one prefill. */
@@ -106,7 +114,13 @@ export async function firstStale(
 
 function relativeError(found: ProbedValue | undefined, expected: Float32Array, width: number): number | null {
   if (found?.width !== width || found.data.length !== expected.length) return null;
-  const sums = new ErrorSums().add(expected, found.data);
+  // What selection leaves out is minus infinity where the model is drawn and any very small number in a graph.
+  const isNumber = expected.every(Number.isFinite);
+  const [theirs, ours] = isNumber
+    ? [expected, found.data]
+    : [expected, found.data].map((values) => values.filter((_, index) => Number.isFinite(expected[index])));
+  const sums = new ErrorSums().add(theirs, ours);
+  if (Number.isNaN(sums.noise)) return Number.POSITIVE_INFINITY;
   if (sums.noise === 0) return 0;
   return Math.sqrt(sums.noise / (sums.signal || 1));
 }

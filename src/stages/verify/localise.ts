@@ -48,20 +48,28 @@ async function lookInside(
   if (failed(checks, /^(structure|logits|windows) /)) {
     const deviation = await firstDeviation(context, graphs, isPipeline ? longest : sets[0].sequences[0]);
     if (deviation) {
-      where.findings.unshift(deviation.message);
+      where.findings.unshift(deviation.message, ...statementsOf(deviation.hypotheses));
+      where.hypotheses.push(...deviation.hypotheses);
       where.firstLayer = deviation.layer ?? where.firstLayer;
       isFound = true;
     }
   }
   if (!failed(checks, /^decode /)) return;
   // What goes one by one through the iterator of a pipeline is another graph, with mistakes of its own.
-  const decoded = isPipeline
-    ? await firstDeviation(context, graphs, longest, 'steps')
-    : await firstStale(context, graphs, longest);
+  if (!isPipeline) {
+    const stale = await firstStale(context, graphs, longest);
+    if (stale) where.findings.push(stale.message);
+    if (!isFound) where.firstLayer ??= stale?.layer ?? null;
+    return;
+  }
+  const decoded = await firstDeviation(context, graphs, longest, 'steps');
   if (!decoded) return;
-  where.findings.push(decoded.message);
+  where.findings.push(decoded.message, ...statementsOf(decoded.hypotheses));
+  where.hypotheses.push(...decoded.hypotheses);
   if (!isFound) where.firstLayer ??= decoded.layer;
 }
+
+const statementsOf = (hypotheses: Hypothesis[]) => hypotheses.map(({ statement }) => statement);
 
 /** By how many dB a weight misses its floor; one that is off its grid in single groups alone counts little. */
 const shortfall = ({ sqnrDb, floorDb }: TensorError): number => (floorDb ?? 0) - (sqnrDb ?? Number.POSITIVE_INFINITY);
