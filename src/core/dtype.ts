@@ -28,6 +28,7 @@ export const DTYPE_BITS: Record<Dtype, number> = {
 
 const word = new Uint32Array(1);
 const float = new Float32Array(word.buffer);
+const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** The bits of a float32. */
 export function bitsOf(x: number): number {
@@ -152,7 +153,13 @@ export function widen(dtype: Dtype, bytes: Uint8Array, out: Float32Array): void 
     new Uint8Array(out.buffer, out.byteOffset, out.byteLength).set(bytes.subarray(0, out.byteLength));
   } else if (dtype === 'BF16') {
     const bits = new Uint32Array(out.buffer, out.byteOffset, out.length);
-    for (let i = 0; i < out.length; i++) bits[i] = view.getUint16(2 * i, true) << 16;
+    // a typed array reads at twice the speed of a DataView; it wants an even address and the machine's byte order
+    if (isLittleEndian && bytes.byteOffset % 2 === 0) {
+      const codes = new Uint16Array(bytes.buffer, bytes.byteOffset, out.length);
+      for (let i = 0; i < codes.length; i++) bits[i] = codes[i] << 16;
+    } else {
+      for (let i = 0; i < bits.length; i++) bits[i] = view.getUint16(2 * i, true) << 16;
+    }
   } else if (dtype === 'F16') {
     for (let i = 0; i < out.length; i++) out[i] = f16ToFloat32(view.getUint16(2 * i, true));
   } else if (dtype === 'F64') {

@@ -21,6 +21,8 @@ type Tensor = NonNullable<NonNullable<NonNullable<Model['graph']>['initializer']
 
 /** Constants up to this size are read into the graph; larger ones are weights. */
 const SMALL_BYTES = 1 << 20;
+/** Elements of the largest constant whose values are read where the caller does not say. */
+const SMALL_ELEMENTS = 1 << 20;
 
 const NAMES = new Map(Object.entries(ELEMENT_TYPES).map(([name, number]) => [number, name as ElementType]));
 
@@ -107,7 +109,7 @@ function numbers(dtype: ElementType, bytes: Uint8Array, count: number): number[]
   return Array.from({ length: count }, (_, index) => value(index));
 }
 
-function initializer(tensor: Tensor, dir: string): Initializer {
+function initializer(tensor: Tensor, dir: string, largest: number): Initializer {
   const dtype = elementType(tensor.dataType);
   const name = tensor.name ?? '';
   const shape = (tensor.dims ?? []).map(numberOf);
@@ -116,10 +118,10 @@ function initializer(tensor: Tensor, dir: string): Initializer {
   }
   const count = shape.reduce((product, each) => product * each, 1);
   const place = placeOf(tensor);
-  const bytes = place ? externalBytes(place, dir) : tensor.rawData;
+  const small = count <= largest;
+  const bytes = place ? small && externalBytes(place, dir) : tensor.rawData;
   const typed = [tensor.floatData, tensor.int32Data, tensor.int64Data].find((each) => (each?.length ?? 0) > 0);
   const packed = dtype === 'INT4' || dtype === 'UINT4' || dtype === 'FLOAT16';
-  const small = count <= SMALL_BYTES;
   const values =
     typed && !packed
       ? small && Array.from(typed as ArrayLike<unknown>, numberOf)
@@ -144,10 +146,10 @@ function attributes(
 }
 
 /** Tensors that Constant nodes hold, as initializers. */
-function constants(nodes: NonNullable<Model['graph']>['node'], dir: string): Initializer[] {
+function constants(nodes: NonNullable<Model['graph']>['node'], dir: string, largest: number): Initializer[] {
   return (nodes ?? []).flatMap(({ opType, output, attribute }) => {
     const tensor = opType === 'Constant' ? attribute?.find((each) => each.name === 'value')?.t : undefined;
-    return tensor && output?.[0] ? [initializer({ ...tensor, name: output[0] } as Tensor, dir)] : [];
+    return tensor && output?.[0] ? [initializer({ ...tensor, name: output[0] } as Tensor, dir, largest)] : [];
   });
 }
 
@@ -159,10 +161,10 @@ export interface ReadModel {
 
 /**
  * Reads an ONNX file as a graph, for inspection alone: it is never written again, since what this reader does not know
- * would be lost. Constants of at most 2^20 elements come with their values where their bytes are at hand, Constant
- * nodes as initializers. Throws InvalidInputError for anything but a model.
+ * would be lost. Constants of at most `largest` elements (2^20) come with their values where their bytes are at hand,
+ * Constant nodes as initializers. Throws InvalidInputError for anything but a model.
  */
-export function readModel(file: string): ReadModel {
+export function readModel(file: string, largest = SMALL_ELEMENTS): ReadModel {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(file);
@@ -172,16 +174,16 @@ export function readModel(file: string): ReadModel {
     throw new EnvironmentError(`${file}: cannot be read (${code}).`, 'check the permissions of this file.');
   }
   try {
-    return modelOf(onnx.ModelProto.decode(bytes) as Model, dirname(file));
+    return modelOf(onnx.ModelProto.decode(bytes) as Model, dirname(file), largest);
   } catch (error) {
     throw new InvalidInputError(`${file}: is no ONNX model: ${(error as Error).message}.`, 'copy the file again.');
   }
 }
 
-function modelOf({ graph, opsetImport }: Model, dir: string): ReadModel {
+function modelOf({ graph, opsetImport }: Model, dir: string, largest: number): ReadModel {
   if (!graph?.node?.length) throw new InvalidModel('it holds no graph');
   const tensors = (graph.initializer ?? []) as Tensor[];
-  const initializers = [...tensors.map((each) => initializer(each, dir)), ...constants(graph.node, dir)];
+  const initializers = [...tensors.map((each) => initializer(each, dir, largest)), ...constants(graph.node, dir, largest)];
   const stored = new Set(initializers.map((each) => each.name));
   const values = [...(graph.valueInfo ?? []), ...(graph.input ?? []), ...(graph.output ?? [])].map(valueInfo);
   return {

@@ -7,6 +7,6 @@ export default positionMetric({
   unit: 'perplexity',
   better: 'lower',
   over: 'targets',
-  position: (_, actual, target) => negativeLogLikelihood(actual, target),
+  position: (_, actual, target, totals) => negativeLogLikelihood(actual, target, totals?.actual),
   summary: (values) => Math.exp(mean(values)),
 });

@@ -7,7 +7,8 @@ export default positionMetric({
   unit: 'ratio',
   better: 'lower',
   over: 'targets',
-  position: (reference, actual, target) =>
-    negativeLogLikelihood(actual, target) - negativeLogLikelihood(reference, target),
+  position: (reference, actual, target, totals) =>
+    negativeLogLikelihood(actual, target, totals?.actual) -
+    negativeLogLikelihood(reference, target, totals?.reference),
   summary: (values) => Math.exp(mean(values)),
 });

@@ -55,6 +55,7 @@ export class CachedGraph {
   readonly vocabSize: number;
   readonly #slots: CacheSlot[];
   readonly #sharesBuffer: boolean;
+  #isClosed = false;
 
   constructor(
     readonly ort: OnnxRuntime,
@@ -136,7 +137,10 @@ export class CachedGraph {
     return results[this.names.logits]?.data as Float32Array;
   }
 
+  /** May be called again. */
   async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     await this.session.release();
   }
 

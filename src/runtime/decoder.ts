@@ -16,7 +16,7 @@ export interface Decoder {
   logitsOf(batch: readonly (readonly number[])[]): Promise<Float32Array>;
   /** An empty sequence. `capacity` is the length expected of it: less copying, no limit. */
   start(capacity?: number): Sequence;
-  /** Frees the sessions and their weights. */
+  /** Frees the sessions and their weights; of a decoder that is closed, nothing. */
   close(): Promise<void>;
 }
 

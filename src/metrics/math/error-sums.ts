@@ -12,16 +12,23 @@ export class ErrorSums {
 
   add(reference: Float32Array, actual: Float32Array): this {
     if (reference.length !== actual.length) throw new Error(`${reference.length} values against ${actual.length}`);
+    // sums in locals: as fields they would be stored after every value
+    let { signal, noise, actual: size, product, greatest } = this;
     for (let i = 0; i < reference.length; i++) {
       const r = reference[i];
       const a = actual[i];
       const difference = r === a ? 0 : Math.abs(r - a);
-      this.signal += r * r;
-      this.actual += a * a;
-      this.product += r * a;
-      this.noise += difference * difference;
-      if (difference > this.greatest || Number.isNaN(difference)) this.greatest = difference;
+      signal += r * r;
+      size += a * a;
+      product += r * a;
+      noise += difference * difference;
+      if (difference > greatest || Number.isNaN(difference)) greatest = difference;
     }
+    this.signal = signal;
+    this.noise = noise;
+    this.actual = size;
+    this.product = product;
+    this.greatest = greatest;
     this.count += reference.length;
     return this;
   }

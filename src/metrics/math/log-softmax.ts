@@ -1,3 +1,5 @@
+import type { LogTotals } from '../../core/types.js';
+
 /** log sum exp of a row of logits, in float64. NaN if a logit is NaN. */
 export function logSumExp(row: Float32Array): number {
   let greatest = -Infinity;
@@ -8,7 +10,13 @@ export function logSumExp(row: Float32Array): number {
   return greatest + Math.log(sum);
 }
 
-/** -log softmax(row)[target], in nats. */
-export function negativeLogLikelihood(row: Float32Array, target: number): number {
-  return logSumExp(row) - row[target];
+/** Log sum exp of the rows of both runs. */
+export const totalsOf = (reference: Float32Array, actual: Float32Array): LogTotals => ({
+  reference: logSumExp(reference),
+  actual: logSumExp(actual),
+});
+
+/** -log softmax(row)[target], in nats. `total` is the row's log sum exp. */
+export function negativeLogLikelihood(row: Float32Array, target: number, total = logSumExp(row)): number {
+  return total - row[target];
 }

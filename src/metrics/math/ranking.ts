@@ -1,13 +1,14 @@
 /** Indices of the `count` greatest values, greatest first; of equal values the lower index. NaN never ranks. */
 export function greatest(row: Float32Array, count: number): number[] {
   const best: number[] = [];
+  let least = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < row.length; i++) {
-    if (Number.isNaN(row[i])) continue;
-    if (best.length === count && row[i] <= row[best[count - 1]]) continue;
+    if (best.length === count ? !(row[i] > least) : Number.isNaN(row[i])) continue;
     let at = best.length;
     while (at > 0 && row[i] > row[best[at - 1]]) at--;
     best.splice(at, 0, i);
     if (best.length > count) best.pop();
+    if (best.length === count) least = row[best[count - 1]];
   }
   return best;
 }

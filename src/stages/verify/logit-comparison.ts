@@ -3,7 +3,7 @@ import type { Comparison, Disagreement, MetricValue } from '../../core/verify-re
 import { bootstrapInterval } from '../../metrics/math/bootstrap.js';
 import { klDivergence } from '../../metrics/math/divergence.js';
 import { ErrorSums } from '../../metrics/math/error-sums.js';
-import { logSumExp } from '../../metrics/math/log-softmax.js';
+import { logSumExp, totalsOf } from '../../metrics/math/log-softmax.js';
 import { greatest } from '../../metrics/math/ranking.js';
 import { find, ids } from '../../registry.js';
 
@@ -79,15 +79,17 @@ export class LogitComparison {
   }
 
   #addRow(reference: Float32Array, actual: Float32Array, target: number): void {
-    const done = new Set<PositionMetric['position']>();
+    const totals = totalsOf(reference, actual);
+    const done = new Map<PositionMetric['position'], number>();
     for (const { position, over } of this.metrics.values()) {
       if (done.has(position) || (over === 'targets' && target < 0)) continue;
-      done.add(position);
+      const value = position(reference, actual, target, totals);
+      done.set(position, value);
       const values = this.#values.get(position) ?? [];
       this.#values.set(position, values);
-      values.push(position(reference, actual, target));
+      values.push(value);
     }
-    this.#kl.push(klDivergence(reference, actual));
+    this.#kl.push(done.get(klDivergence) ?? klDivergence(reference, actual, target, totals));
     this.#error.add(reference, actual);
   }
 

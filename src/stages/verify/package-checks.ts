@@ -20,6 +20,9 @@ import type { Reference } from './open-reference.js';
 import { manifestOf, modelOfConfig } from './subject.js';
 import { checkTokenizer } from './tokenizer-checks.js';
 
+/** Elements of the largest constants that come with their values: no check reads weights from the graph. */
+const CONSTANT_ELEMENTS = 1024;
+
 export interface PackageIntegrity {
   checks: Check[];
   /** The graphs that could be read, by file. */
@@ -86,7 +89,7 @@ function readGraph(opened: Package, file: string): ReturnType<typeof readModel> 
   });
   if (sizeInPackage(opened, file) === undefined) return fail(`${file}: is missing; genai_config.json names it.`);
   try {
-    return readModel(join(opened.dir, file));
+    return readModel(join(opened.dir, file), CONSTANT_ELEMENTS);
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error;
     return fail(error.message);

@@ -17,7 +17,7 @@ export async function packageLogits(
 ): Promise<Float32Array> {
   const { vocabSize } = decoder;
   const tokens = sequences.reduce((sum, each) => sum + each.length, 0);
-  const all = new Float32Array(tokens * vocabSize);
+  let all: Float32Array | undefined;
   const isPipeline = opened.genai.model.type === 'decoder-pipeline';
   let at = 0;
   for (let from = 0; from < sequences.length; ) {
@@ -27,9 +27,11 @@ export async function packageLogits(
     let count = 1;
     while (count < most && sequences[from + count]?.length === length) count++;
     const logits = await decoder.logitsOf(sequences.slice(from, from + count));
+    if (count === sequences.length) return logits;
+    all ??= new Float32Array(tokens * vocabSize);
     all.set(logits, at);
     at += logits.length;
     from += count;
   }
-  return all;
+  return all ?? new Float32Array(0);
 }

@@ -167,10 +167,12 @@ async function runChosen(
     findings.checks.push(...unexplainedLogits(findings.comparisons, settings.isGated));
   await runDecoding(context, sets, reference.stored, findings);
   findings.tokens = comparedTokens(sets, context.textOf, findings.greedy);
+  if (text) findings.perplexity = await textPerplexity(decoder, text, findings.comparisons, settings);
+  // Looking into a package of one graph opens sessions of its own: two at once would take twice the memory of a model.
+  if (graphs.size === 1) await decoder.close();
   if (sets.length > 0) await compareLayers(context, graphs, sets[0].sequences[0], findings);
   await floatStructure(context, graphs, sets, findings);
   await localise(context, graphs, sets, hypotheses, findings);
-  if (text) findings.perplexity = await textPerplexity(decoder, text, findings.comparisons, settings);
   const margin = theirs?.margin ?? own?.margin ?? Number.POSITIVE_INFINITY;
   findings.routingMargin = Number.isFinite(margin) ? margin : null;
 }

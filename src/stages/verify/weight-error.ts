@@ -74,12 +74,14 @@ class GroupErrors {
   worst = 0;
   place: [number, number] = [0, 0];
   readonly #size: number;
+  readonly #levels: number;
 
   constructor(
     readonly scheme: QuantizationArgs,
-    readonly bits: number,
+    bits: number,
     readonly cols: number,
   ) {
+    this.#levels = 2 ** bits;
     this.#size = scheme.strategy === 'group' ? (scheme.group_size ?? cols) : cols;
   }
 
@@ -96,15 +98,14 @@ class GroupErrors {
     let low = 0;
     let high = 0;
     let error = 0;
+    // Math.min and Math.max take no branch: where a group's extremes stand cannot be predicted.
     for (let i = from; i < to; i++) {
       const value = reference[i];
-      if (value < low) low = value;
-      if (value > high) high = value;
-      const difference = Math.abs(value - actual[i]);
-      if (!(difference <= error)) error = difference;
+      low = Math.min(low, value);
+      high = Math.max(high, value);
+      error = Math.max(error, Math.abs(value - actual[i]));
     }
-    const levels = 2 ** this.bits;
-    const step = this.scheme.symmetric ? Math.max(high, -low) / (levels / 2) : (high - low) / (levels - 1);
+    const step = this.scheme.symmetric ? Math.max(high, -low) / (this.#levels / 2) : (high - low) / (this.#levels - 1);
     this.noise += ((to - from) * step * step) / 12;
     const steps = error === 0 ? 0 : error / step;
     if (steps <= this.worst || Number.isNaN(this.worst)) return;
