@@ -183,7 +183,10 @@ export function readModel(file: string, largest = SMALL_ELEMENTS): ReadModel {
 function modelOf({ graph, opsetImport }: Model, dir: string, largest: number): ReadModel {
   if (!graph?.node?.length) throw new InvalidModel('it holds no graph');
   const tensors = (graph.initializer ?? []) as Tensor[];
-  const initializers = [...tensors.map((each) => initializer(each, dir, largest)), ...constants(graph.node, dir, largest)];
+  const initializers = [
+    ...tensors.map((each) => initializer(each, dir, largest)),
+    ...constants(graph.node, dir, largest),
+  ];
   const stored = new Set(initializers.map((each) => each.name));
   const values = [...(graph.valueInfo ?? []), ...(graph.input ?? []), ...(graph.output ?? [])].map(valueInfo);
   return {

@@ -8,7 +8,6 @@ export default positionMetric({
   better: 'lower',
   over: 'targets',
   position: (reference, actual, target, totals) =>
-    negativeLogLikelihood(actual, target, totals?.actual) -
-    negativeLogLikelihood(reference, target, totals?.reference),
+    negativeLogLikelihood(actual, target, totals?.actual) - negativeLogLikelihood(reference, target, totals?.reference),
   summary: (values) => Math.exp(mean(values)),
 });
