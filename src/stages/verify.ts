@@ -9,6 +9,7 @@ import { openReportFiles } from '../report/verify-files.js';
 import { verifyText } from '../report/verify-text.js';
 import type { Findings } from './verify/findings.js';
 import { judgeGate, parseGate } from './verify/gates.js';
+import { placeOf } from './verify/gguf-checks.js';
 import { openReference } from './verify/open-reference.js';
 import { provenanceOf } from './verify/provenance.js';
 import type { ReferenceCommand } from './verify/reference-command.js';
@@ -49,7 +50,7 @@ export interface VerifyOptions {
 
 /** Whether a path is a checkpoint, a GGUF file among them, rather than a package. */
 const isCheckpoint = (path: string): boolean =>
-  !isPackage(path) && (isFile(join(path, 'config.json')) || ggufFileAt(path) !== undefined);
+  !isPackage(path) && (ggufFileAt(path) !== undefined || isFile(join(path, 'config.json')));
 
 /**
  * Verifies a package or a quantized checkpoint against a reference and judges structure, weights, integrity and gates.
@@ -78,7 +79,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
     reference: { kind: reference.kind, path: reference.path },
     ...findings,
     reproduce: options.reproduce,
-    provenance: await provenanceOf(options.path, reference),
+    provenance: await provenanceOf(opened ? options.path : placeOf(options.path).dir, reference),
   };
   await files.write(report);
   return report;

@@ -14,6 +14,7 @@ const variants: [what: string, fixture: string, request: ConvertRequest][] = [
   ['the defaults, with a window', 'mistral-swa', {}],
   ['the defaults, with experts', 'mixtral', {}],
   ['the defaults, with latent attention', 'deepseek-v3', {}],
+  ['the defaults, with many experts', 'qwen3-moe', {}],
   ['groups of 16', 'llama-gqa', { groupSize: '16' }],
   ['groups of 128', 'llama-gqa', { groupSize: '128' }],
   ['zero points', 'llama-gqa', { asymmetric: true }],
@@ -28,10 +29,10 @@ for (const [what, name, request] of variants) {
     const path = await made.of(name, request);
     const settings = { gates: [], strict: false, threads: 1, reproduce: '', onProgress: () => {} };
     const { verdict, checks } = await verify({ path, reference: fixture(name), ...settings });
-    // int8 activations move routers past near-ties, which is said and does not fail.
-    const allowed = name === 'mixtral' || name === 'deepseek-v3' ? ['pass', 'ambiguous'] : ['pass'];
-    assert.ok(
-      allowed.includes(verdict),
+    // int8 activations move routers past near-ties; that the graph is right shows without their rounding.
+    assert.is(
+      verdict,
+      'pass',
       checks
         .filter((each) => each.verdict !== 'pass')
         .map((each) => each.message)

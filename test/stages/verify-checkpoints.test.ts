@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -36,6 +36,8 @@ const layouts: [what: string, request: QuantizeRequest][] = [
   ['compressed_tensors, int4', { layout: 'compressed_tensors', weights: 'int4', groupSize: '32' }],
   ['compressed_tensors, fp8', { layout: 'compressed_tensors', weights: 'fp8_e4m3' }],
   ['gptq', { layout: 'gptq', groupSize: '32' }],
+  ['mlx', { layout: 'mlx' }],
+  ['bnb_nf4', { layout: 'bnb_nf4' }],
   ['plain bf16', { layout: 'plain', weights: 'bf16' }],
 ];
 const llama = fixture('llama-gqa');
@@ -48,6 +50,34 @@ for (const [what, request] of layouts) {
     assert.ok(report.layers.length > 1 && report.tensors.length > 10, 'layers and tensors are compared');
   });
 }
+
+test('gguf: the file and its folder pass, and a changed token and a changed block do not', async () => {
+  const union = fixture('union-1.8m');
+  const dir = await quantized(union, { layout: 'gguf' });
+  const [name] = readdirSync(dir).filter((each) => each.endsWith('.gguf'));
+  const report = await run(dir, union);
+  assert.is(report.verdict, 'pass', said(report) || report.summary);
+  assert.is(report.subject.target, 'gguf');
+  assert.ok(report.tensors.length > 10 && report.comparisons.some(({ referee }) => referee === 'engine'));
+  // Alone, without halfbyte.json, as a file from elsewhere.
+  const alone = join(made.work, 'alone.gguf');
+  const bytes = readFileSync(join(dir, name));
+  writeFileSync(alone, bytes);
+  assert.is((await run(alone, union)).verdict, 'pass');
+
+  const token = bytes.indexOf('tokenizer.ggml.tokens');
+  const changed = Buffer.from(bytes);
+  changed[changed.indexOf('e', token + 200)] = 0x45;
+  writeFileSync(alone, changed);
+  const other = await run(alone, union);
+  assert.is(other.verdict, 'fail');
+  assert.match(said(other), /alone\.gguf: tokenizer\.ggml\.tokens/);
+
+  const tail = Buffer.from(bytes);
+  tail.fill(0, tail.length - 20_000, tail.length - 4_000);
+  writeFileSync(alone, tail);
+  assert.is((await run(alone, union)).verdict, 'fail');
+});
 
 test('the FP8 checkpoint of a fixture passes against the float32 one that it was made of, and so does its package', async () => {
   const [fp8, original] = [fixture('deepseek-v3-fp8'), fixture('deepseek-v3')];

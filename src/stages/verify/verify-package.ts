@@ -20,6 +20,7 @@ import type { Reference } from './open-reference.js';
 import { checkPackage } from './package-checks.js';
 import { textPerplexity } from './perplexity.js';
 import { askCommand, WrongAnswer } from './reference-command.js';
+import { rotaryHypotheses } from './rotary-hypotheses.js';
 import { allowanceOf, allowanceOfGraphs } from './rounding.js';
 import type { RunContext } from './run-context.js';
 import { runDecoding } from './run-decoding.js';
@@ -95,6 +96,7 @@ async function ownEngine(
     findings.tensors.push(...tensors);
     const packaged = (name: string, files: InputFiles) => weights.values(name, files);
     hypotheses = await weightHypotheses(tensors, checkpoint.logical, packaged, model.config.head_dim);
+    hypotheses.push(...(await rotaryHypotheses(tensors, drawn, weights)));
   }
   return { own: engineOn(drawn, (files) => weights.lookup(files), settings), hypotheses };
 }
