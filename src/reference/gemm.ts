@@ -22,6 +22,8 @@ export async function openGemm(threads = 0): Promise<Gemm> {
     intraOpNumThreads: threads,
     enableCpuMemArena: false,
     enableMemPattern: false,
+    // Between two products weights are read and decoded: threads that spin meanwhile take a core for nothing.
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
   });
   return {
     async multiply(a, m, k, b, n, y) {

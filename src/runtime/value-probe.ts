@@ -36,7 +36,11 @@ export async function openValueProbe(
   const graphFile = opened.genai.model.decoder.filename ?? 'model.onnx';
   const file = packageFile(opened, graphFile);
   const model = modelWithOutputs(file, names, settings.floatProducts ? withFloatProducts : undefined);
-  const { ort, session } = await openSessionOf(model, file, opened.dir, { threads: settings.threads });
+  const { ort, session } = await openSessionOf(model, file, opened.dir, {
+    threads: settings.threads,
+    // weights are decoded in between
+    configEntries: { 'intra_op.allow_spinning': '0' },
+  });
   const graphNames = namesOf(opened.genai);
   const graph = new CachedGraph(ort, session, file, opened, graphFile, graphNames);
   const all = [...names, graphNames.logits];

@@ -61,7 +61,9 @@ export async function verifyPackage(
   try {
     const { own, hypotheses } = await ownEngine(opened, reference, settings, findings);
     if (own) engines.push(own);
-    decoder = await openDecoder(opened, { threads: settings.threads });
+    // Threads that spin between two runs would take a core from what is computed there.
+    const configEntries = { 'intra_op.allow_spinning': '0' };
+    decoder = await openDecoder(opened, { threads: settings.threads, configEntries });
     const theirs = reference.checkpoint?.engine(decoder.contextLength) ?? null;
     if (theirs) engines.push(theirs);
     await runPackage({ opened, decoder, own, theirs, tokenizer, graphs, reference, hypotheses }, settings, findings);
