@@ -710,11 +710,15 @@ export interface PlannedTensor {
   nbytes: number;
 }
 
-/** Progress of long work, told as it happens; commands show it, `--json` and `--quiet` drop it. */
+/**
+ * Progress of long work, told as it happens; commands show it, `--json` and `--quiet` drop it. `unit` says what is
+ * counted where it is not bytes.
+ */
 export type ProgressListener = (progress: {
   stage: string;
-  doneBytes: number;
-  totalBytes: number;
+  done: number;
+  total: number;
+  unit?: string;
   label: string;
 }) => void;
 

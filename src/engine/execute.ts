@@ -142,10 +142,10 @@ async function run(
   memory: { workers: number; bufferBytes: number },
   { signal, threads, onProgress }: ExecuteOptions,
 ): Promise<{ digests: Map<number, string[]>; errors: JobErrors; keptBytes: number }> {
-  const totalBytes = tasks.reduce((sum, { unit }) => sum + unit.inputBytes, 0);
+  const total = tasks.reduce((sum, { unit }) => sum + unit.inputBytes, 0);
   const digests = new Map<number, string[]>();
   const errors = new JobErrors();
-  let doneBytes = 0;
+  let done = 0;
   let keptBytes = 0;
   await runTasks({
     jobs: plan.jobs,
@@ -155,18 +155,18 @@ async function run(
     threads,
     signal,
     fs: output.fs,
-    onDone({ task, kept, ...done }) {
+    onDone({ task, kept, ...finished }) {
       const { number, unit } = tasks[task];
-      digests.set(number, done.digests);
-      if (done.errors !== undefined) errors.add(number, unit, done.errors);
-      if (!kept) output.record(number, done);
-      doneBytes += unit.inputBytes;
+      digests.set(number, finished.digests);
+      if (finished.errors !== undefined) errors.add(number, unit, finished.errors);
+      if (!kept) output.record(number, finished);
+      done += unit.inputBytes;
       if (kept) keptBytes += unit.inputBytes;
-      onProgress?.({ stage: 'write', doneBytes, totalBytes, label: plan.jobs[unit.job].name });
+      onProgress?.({ stage: 'write', done, total, label: plan.jobs[unit.job].name });
     },
   });
   if (signal?.aborted) {
-    const percent = totalBytes === 0 ? 0 : Math.floor((100 * doneBytes) / totalBytes);
+    const percent = total === 0 ? 0 : Math.floor((100 * done) / total);
     throw new InterruptedError(
       `Interrupted at ${percent}%; finished work is kept.`,
       'run the same command again to continue.',

@@ -69,8 +69,8 @@ class GraphEvaluation {
   readonly #values: Values = new Map();
   readonly #lastUse = new Map<string, number>();
   readonly #result: Evaluation = { logits: new Float32Array(0), hiddenStates: [], outputs: {} };
-  readonly #totalBytes: number;
-  #doneBytes = 0;
+  readonly #total: number;
+  #done = 0;
 
   constructor(
     readonly graph: Graph,
@@ -83,7 +83,7 @@ class GraphEvaluation {
       for (const input of node.inputs) this.#lastUse.set(input, index);
     });
     for (const { name } of graph.outputs) this.#lastUse.set(name, graph.nodes.length);
-    this.#totalBytes = graph.nodes.reduce((sum, node) => sum + this.#weightBytes(node), 0);
+    this.#total = graph.nodes.reduce((sum, node) => sum + this.#weightBytes(node), 0);
     for (const { name, dtype, shape } of graph.inputs) {
       if (dtype !== 'FLOAT') continue;
       const [data, width] = [options.inputs?.[name], Number(shape.at(-1))];
@@ -204,9 +204,9 @@ class GraphEvaluation {
   }
 
   #progress(node: GraphNode): void {
-    this.#doneBytes += this.#weightBytes(node);
-    const [doneBytes, totalBytes] = [this.#doneBytes, this.#totalBytes];
-    this.options.onProgress?.({ stage: 'reference', doneBytes, totalBytes, label: node.name });
+    this.#done += this.#weightBytes(node);
+    const [done, total] = [this.#done, this.#total];
+    this.options.onProgress?.({ stage: 'reference', done, total, label: node.name });
   }
 }
 

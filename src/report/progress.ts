@@ -19,7 +19,7 @@ export interface ProgressOptions {
   interval?: number;
 }
 
-/** A bar on a terminal, otherwise a line every few seconds; both tell bytes, speed, time left and the current label. */
+/** A bar on a terminal, otherwise a line every few seconds; both tell how much, speed, time left and the current label. */
 export function showProgress(title: string, options: ProgressOptions = {}): ProgressDisplay {
   const { stream = process.stderr, now = () => performance.now(), interval = 3000 } = options;
   return stream.isTTY ? showBar(title, stream, now) : showLines(title, stream, now, interval);
@@ -64,25 +64,26 @@ function showBar(title: string, stream: NodeJS.WriteStream, now: () => number): 
       speed.update(step);
       if (!bar) {
         bar = new SingleBar({ stream, format: render, hideCursor: true, fps: 8, clearOnComplete: false });
-        bar.start(step.totalBytes, step.doneBytes);
+        bar.start(step.total, step.done);
       }
-      bar.update(step.doneBytes);
+      bar.update(step.done);
     },
     stop,
   };
 }
 
 function describe(step: Step, speed: Speed): string {
-  const sizes = `${formatBytes(step.doneBytes)} of ${formatBytes(step.totalBytes)}`;
-  const rate = speed.bytesPerSecond;
+  const { done, total, unit } = step;
+  const counts = unit === undefined ? `${formatBytes(done)} of ${formatBytes(total)}` : `${done} of ${total} ${unit}`;
+  const rate = speed.perSecond;
   const label = printable(step.label).replace(/\s+/g, ' ');
-  if (rate <= 0) return `${sizes}  ${label}`;
-  const left = formatSeconds((step.totalBytes - step.doneBytes) / rate);
-  return `${sizes}, ${(rate / 1e6).toFixed(0)} MB/s, ${left} left  ${label}`;
+  if (rate <= 0) return `${counts}  ${label}`;
+  const speedText = unit === undefined ? `${(rate / 1e6).toFixed(0)} MB/s` : `${rate.toFixed(1)} a second`;
+  return `${counts}, ${speedText}, ${formatSeconds((total - done) / rate)} left  ${label}`;
 }
 
-function fraction({ doneBytes, totalBytes }: Step): number {
-  return totalBytes > 0 ? Math.min(1, doneBytes / totalBytes) : 1;
+function fraction({ done, total }: Step): number {
+  return total > 0 ? Math.min(1, done / total) : 1;
 }
 
 function formatSeconds(seconds: number): string {
@@ -93,22 +94,22 @@ function formatSeconds(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** Mean speed of the current stage. The first report counts as its start: a resumed run has bytes done before it. */
+/** Mean speed of the current stage. The first report counts as its start: a resumed run has work done before it. */
 class Speed {
   #stage: string | undefined;
   #startedAt = 0;
-  #startBytes = 0;
-  #doneBytes = 0;
+  #startedWith = 0;
+  #done = 0;
 
   constructor(readonly now: () => number) {}
 
-  update({ stage, doneBytes }: Step): void {
-    if (stage !== this.#stage) [this.#stage, this.#startedAt, this.#startBytes] = [stage, this.now(), doneBytes];
-    this.#doneBytes = doneBytes;
+  update({ stage, done }: Step): void {
+    if (stage !== this.#stage) [this.#stage, this.#startedAt, this.#startedWith] = [stage, this.now(), done];
+    this.#done = done;
   }
 
-  get bytesPerSecond(): number {
+  get perSecond(): number {
     const seconds = (this.now() - this.#startedAt) / 1000;
-    return seconds > 0 ? (this.#doneBytes - this.#startBytes) / seconds : 0;
+    return seconds > 0 ? (this.#done - this.#startedWith) / seconds : 0;
   }
 }

@@ -173,11 +173,11 @@ export async function calibration(checkpoint: Checkpoint, options: CalibrateOpti
       collector.begin(batch.map((ids) => ids.length));
       await evaluate(layers, lookup, batch, {
         onValue: (name, values, width, node) => collector.take(name, values, width, node),
-        onProgress: ({ doneBytes, totalBytes, ...rest }) =>
+        onProgress: ({ done, total, ...rest }) =>
           options.onProgress?.({
             ...rest,
-            doneBytes: index * totalBytes + doneBytes,
-            totalBytes: batches.length * totalBytes,
+            done: index * total + done,
+            total: batches.length * total,
           }),
         signal: options.signal,
       });

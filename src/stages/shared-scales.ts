@@ -22,19 +22,19 @@ export async function withSharedScales(
     const scheme = await find('schemes', job.scheme.scheme);
     if (!job.keepCodes && scheme && !Number.isFinite(scheme.rowQuantum(job.scheme))) needing.add(job);
   }
-  const totalBytes = [...needing].reduce((sum, job) => sum + storedBytes(job.source), 0);
+  const total = [...needing].reduce((sum, job) => sum + storedBytes(job.source), 0);
   const greatest = new Map<string, number>();
   const keyOf = ({ name, source, scheme }: Job) =>
     dressing.sharedScale?.({ name, rows: source.rows, cols: source.cols }, scheme) ?? name;
   const files = new InputFiles();
   try {
-    let doneBytes = 0;
+    let done = 0;
     for (const job of needing) {
       signal.throwIfAborted();
       const amax = await amaxOf(job, files);
       greatest.set(keyOf(job), Math.max(greatest.get(keyOf(job)) ?? 0, amax));
-      doneBytes += storedBytes(job.source);
-      onProgress({ stage: 'scan', doneBytes, totalBytes, label: job.name });
+      done += storedBytes(job.source);
+      onProgress({ stage: 'scan', done, total, label: job.name });
     }
   } finally {
     files.close();

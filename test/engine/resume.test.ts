@@ -191,7 +191,7 @@ test('an interruption keeps finished work and says how to go on', async () => {
   const bench = new Workbench();
   const plan = await smallPlan(bench);
   const controller = new AbortController();
-  const onProgress = ({ doneBytes }: { doneBytes: number }) => doneBytes > 0 && controller.abort();
+  const onProgress = ({ done }: { done: number }) => done > 0 && controller.abort();
   const error = await failureOf(bench.write(plan, { signal: controller.signal, onProgress }));
   assert.instance(error, InterruptedError);
   assert.match((error as InterruptedError).report, /Interrupted at \d+%.*\nTry this: run the same command again/);

@@ -100,7 +100,7 @@ test('another output beside the logits keeps the head in one piece', async () =>
 test('values, hidden states and progress are told in order', async () => {
   const values: string[] = [];
   const hiddenStates: number[] = [];
-  let last = { doneBytes: 0, totalBytes: 1 };
+  let last = { done: 0, total: 1 };
   await evaluate(draw(), weights, sequences, {
     onValue: (_, data, width, node) => {
       assert.is(data.length, 9 * width);
@@ -111,14 +111,14 @@ test('values, hidden states and progress are told in order', async () => {
     },
     onLogits: () => {},
     onProgress: (progress) => {
-      assert.ok(progress.doneBytes >= last.doneBytes);
+      assert.ok(progress.done >= last.done);
       last = progress;
     },
   });
   assert.equal(values, ['Embedding', 'Rotary', 'Attention', 'Add', 'RmsNorm']);
   assert.equal(hiddenStates, [0, 1]);
-  assert.is(last.doneBytes, last.totalBytes);
-  assert.is(last.totalBytes, 4 * (hidden + vocabulary * hidden));
+  assert.is(last.done, last.total);
+  assert.is(last.total, 4 * (hidden + vocabulary * hidden));
 });
 
 test('whatever was opened is closed, also after a failure', async () => {

@@ -25,9 +25,9 @@ function show(isTTY: boolean, title = 'Converting') {
   let time = 0;
   const stream = terminal as unknown as NodeJS.WriteStream;
   const display = showProgress(title, { stream, now: () => time });
-  const step = (seconds: number, doneBytes: number, label = 'a.weight', stage = 'weights') => {
+  const step = (seconds: number, done: number, label = 'a.weight', stage = 'weights', unit?: string) => {
     time = seconds * 1000;
-    display.listener({ stage, doneBytes, totalBytes: 10e6, label });
+    display.listener({ stage, done, total: unit === undefined ? 10e6 : 64, unit, label });
   };
   return { terminal, display, step };
 }
@@ -49,6 +49,13 @@ test('off a terminal: short work says nothing', () => {
   step(2.9, 10e6);
   display.stop();
   assert.is(terminal.text, '');
+});
+
+test('work that is not counted in bytes', () => {
+  const { terminal, step } = show(false);
+  step(0, 0, 'a.txt', 'perplexity', 'windows');
+  step(4, 16, 'a.txt', 'perplexity', 'windows');
+  assert.is(terminal.text, 'Converting: perplexity 25%, 16 of 64 windows, 4.0 a second, 12 s left  a.txt\n');
 });
 
 test('bytes that an earlier run did count as done, not as speed', () => {

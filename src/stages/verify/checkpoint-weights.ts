@@ -62,7 +62,7 @@ export async function checkFinite(
         const place = `row ${from + Math.floor(at / rows.cols)}, column ${at % rows.cols}`;
         return { ...base, verdict: 'fail', message: `${name}: ${values[at]} at ${place}.`, where: name };
       }
-      onProgress({ stage: 'weights', doneBytes: ++done, totalBytes: own.size, label: name });
+      onProgress({ stage: 'weights', done: ++done, total: own.size, label: name });
     }
   } finally {
     files.close();

@@ -14,7 +14,7 @@ export async function textPerplexity(
   const known = comparedPerplexity(text, comparisons);
   if (known) return known;
   const onWindow = (done: number, total: number) =>
-    settings.onProgress({ stage: 'perplexity', doneBytes: done, totalBytes: total, label: text.file });
+    settings.onProgress({ stage: 'perplexity', done, total, unit: 'windows', label: text.file });
   return measurePerplexity(decoder, text, onWindow, settings.signal);
 }
 

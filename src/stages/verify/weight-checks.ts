@@ -53,16 +53,16 @@ export async function checkPairs(
   }));
   const tensors: TensorError[] = [];
   const files = new InputFiles();
-  const totalBytes = pairs.reduce((sum, { reference }) => sum + 4 * reference.rows * reference.cols, 0);
-  let doneBytes = 0;
+  const total = pairs.reduce((sum, { reference }) => sum + 4 * reference.rows * reference.cols, 0);
+  let done = 0;
   try {
     for (const pair of pairs) {
       stopIfAsked(settings.signal);
       const measured = await tensorError(pair, files);
       tensors.push(measured.tensor);
       if (measured.check) checks.push(measured.check);
-      doneBytes += 4 * pair.reference.rows * pair.reference.cols;
-      settings.onProgress({ stage: 'weights', doneBytes, totalBytes, label: pair.name });
+      done += 4 * pair.reference.rows * pair.reference.cols;
+      settings.onProgress({ stage: 'weights', done, total, label: pair.name });
     }
   } finally {
     files.close();
