@@ -3,13 +3,16 @@ import { dirname, extname } from 'node:path';
 import { EnvironmentError, UsageError } from '../core/errors.js';
 
 /** Writers of a report by the ending of its file. */
-export type ReportWriters<R> = Record<string, (report: R) => string>;
+export type ReportWriters<R> = Record<string, (report: R) => string | Promise<string>>;
 
 /**
  * The files of `--report`, checked before the long work: a known ending (else UsageError) and a folder, made where it is
  * missing, that can be written to (else EnvironmentError). `write` replaces what is there once the new file is whole.
  */
-export function openReportFiles<R>(paths: readonly string[], writers: ReportWriters<R>): { write(report: R): void } {
+export function openReportFiles<R>(
+  paths: readonly string[],
+  writers: ReportWriters<R>,
+): { write(report: R): Promise<void> } {
   for (const path of paths) {
     if (!Object.hasOwn(writers, endingOf(path))) {
       const endings = Object.keys(writers);
@@ -21,8 +24,8 @@ export function openReportFiles<R>(paths: readonly string[], writers: ReportWrit
     checkWritable(path);
   }
   return {
-    write(report) {
-      for (const path of paths) replace(path, writers[endingOf(path)](report));
+    async write(report) {
+      for (const path of paths) replace(path, await writers[endingOf(path)](report));
     },
   };
 }
@@ -33,9 +36,9 @@ function checkWritable(path: string): void {
   try {
     mkdirSync(dirname(path), { recursive: true });
     accessSync(dirname(path), constants.W_OK);
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
-      throw new UsageError(`--report ${path}: is a directory.`, 'give the name of a file.');
-    }
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found?.isDirectory()) throw new UsageError(`--report ${path}: is a directory.`, 'give the name of a file.');
+    if (found) accessSync(path, constants.W_OK);
   } catch (error) {
     throw error instanceof UsageError ? error : unwritable(path, error);
   }

@@ -69,7 +69,7 @@ export async function merge(
       );
     }
     const seconds = () => (performance.now() - started) / 1000;
-    if (report) reports.write(report);
+    if (report) await reports.write(report);
     if (report?.verdict === 'fail') return { package: null, packageBytes: 0, seconds: seconds(), report };
     const packageBytes = await finish(plan as Plan | QuantizePlan, result, output, sha256);
     output.commit();

@@ -1,5 +1,6 @@
 import { type ErrorFigures, EXACT, figuresOf } from '../core/error-figures.js';
 import { addErrors, type ErrorSums, histogramStride, noErrors } from '../core/error-sums.js';
+import type { Gate } from '../core/gate.js';
 import { countsSaturation } from '../core/grid-ends.js';
 import { layerOf } from '../core/matrix-kinds.js';
 import type {
@@ -14,7 +15,7 @@ import type { Job, QuantizePlan } from '../core/types.js';
 import { VERSION } from '../core/version.js';
 import { worstFirst } from '../report/quantize-figures.js';
 import { storedDtype } from '../sources/stored-rows.js';
-import { judge, type QuantizeGate } from './quantize-gates.js';
+import { judge } from './quantize-gates.js';
 
 /** Error sums of jobs, by their number. */
 export type MeasuredErrors = ReadonlyMap<number, ErrorSums>;
@@ -59,7 +60,7 @@ export function errorsByName(jobs: readonly Job[], errors: MeasuredErrors): Map<
 export function quantizeReport(
   plan: QuantizePlan,
   errors: MeasuredErrors,
-  gates: readonly QuantizeGate[],
+  gates: readonly Gate[],
   reproduce: string,
 ): QuantizeReport {
   const figures = jobFigures(plan.jobs, errors);

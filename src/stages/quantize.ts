@@ -94,7 +94,7 @@ export async function quantize(
     onNote,
   );
   const report = isMeasured && settings.shard === undefined ? reportOf(written.errors) : null;
-  if (report) reports.write(report);
+  if (report) await reports.write(report);
   return {
     ...result,
     checkpoint: written.complete ? settings.output : null,

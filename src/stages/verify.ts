@@ -5,7 +5,7 @@ import type { Verdict, VerifyReport } from '../core/verify-report.js';
 import { VERSION } from '../core/version.js';
 import { ggufFileAt } from '../formats/gguf-checkpoint.js';
 import { isFile, isPackage, openPackage } from '../formats/package-reader.js';
-import { openReportFiles } from '../report/verify-files.js';
+import { verifyReportFiles } from '../report/verify-files.js';
 import { verifyText } from '../report/verify-text.js';
 import type { Findings } from './verify/findings.js';
 import { judgeGate, parseGate } from './verify/gates.js';
@@ -58,7 +58,7 @@ const isCheckpoint = (path: string): boolean =>
  */
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const gates = options.gates.map(parseGate);
-  const files = openReportFiles(options.reports ?? []);
+  const files = verifyReportFiles(options.reports ?? []);
   const ids = options.ids === undefined ? undefined : parseIds(options.ids);
   const opened = isCheckpoint(options.path) ? null : openPackage(options.path);
   const reference = await openReference(options.reference, commandOf(options), options);

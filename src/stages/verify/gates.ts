@@ -1,50 +1,15 @@
 import { UsageError } from '../../core/errors.js';
-import { nearest } from '../../core/nearest.js';
+import { type Gate, holds, readGate } from '../../core/gate.js';
 import type { Check, Verdict } from '../../core/verify-report.js';
 import { ids } from '../../registry.js';
 import { type Findings, short } from './findings.js';
-
-/** A demand of the command line, as `kl_divergence<0.02`. */
-export interface Gate {
-  text: string;
-  metric: string;
-  operator: '<' | '<=' | '>' | '>=';
-  limit: number;
-}
 
 /** Numbers that are gated besides the registered metrics. */
 const OTHERS = ['relative_error', 'decode_difference', 'greedy_tokens'];
 
 /** Reads `--gate`. Throws UsageError for an unknown metric or a missing number. */
-export function parseGate(text: string): Gate {
-  const match = /^\s*([a-z0-9_]+)\s*(<=|>=|<|>)\s*([-+0-9.eE]+)\s*$/.exec(text);
-  const known = [...ids('metrics').filter((id) => id !== 'sqnr_db'), 'sqnr_db', ...OTHERS];
-  if (!match || !Number.isFinite(Number(match[3]))) {
-    throw new UsageError(`--gate ${text}: needed is <metric><comparison><number>.`, "--gate 'kl_divergence<0.02'.");
-  }
-  if (!known.includes(match[1])) {
-    const guess = nearest(match[1], known);
-    throw new UsageError(
-      `--gate ${text}: there is no metric "${match[1]}"; there are ${known.join(', ')}.`,
-      guess ? `--gate '${guess}${match[2]}${match[3]}'.` : undefined,
-    );
-  }
-  return { text, metric: match[1], operator: match[2] as Gate['operator'], limit: Number(match[3]) };
-}
-
-/** NaN holds no gate. */
-function holds(value: number, { operator, limit }: Gate): boolean {
-  switch (operator) {
-    case '<':
-      return value < limit;
-    case '<=':
-      return value <= limit;
-    case '>':
-      return value > limit;
-    default:
-      return value >= limit;
-  }
-}
+export const parseGate = (text: string): Gate =>
+  readGate(text, [...ids('metrics').filter((id) => id !== 'sqnr_db'), 'sqnr_db', ...OTHERS], 'kl_divergence<0.02');
 
 /** Positions below which a bootstrap has too few blocks to say how sure a metric is. */
 const FEWEST = 32;
