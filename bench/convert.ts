@@ -7,11 +7,11 @@
  * `--detail` names the shape that further formats are tried on. `--shapes qwen2-1.5b,qwen2-7b` also prints how the ratio grows with the model. A shape needs room for three copies.
  * Checkpoints are written once and left in the directory for the next time.
  */
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { synthesizeCheckpoint } from '../scripts/synthesize-checkpoint.js';
+import { checkpointIn } from './checkpoints.js';
 import { comparePairs, halfbyte, type Pair } from './measure.js';
 
 const { values } = parseArgs({
@@ -32,7 +32,7 @@ console.log('| what | against | seconds | against it | ratio | peak MiB |');
 console.log('|---|---|---|---|---|---|');
 const converted = new Map<string, Pair>();
 for (const shape of shapes) {
-  const checkpoint = checkpointOf(shape);
+  const checkpoint = checkpointIn(values.dir, shape);
   const copy = ['cp', '-r', checkpoint, output];
   const convert = [...halfbyte, 'convert', checkpoint, '-o', output, '--quiet'];
   converted.set(
@@ -59,16 +59,6 @@ const growth = converted.get(last)!.ratio / converted.get(first)!.ratio;
 if (first !== last) console.log(`\nratio of ${last} over ratio of ${first}: ${growth.toFixed(2)}`);
 const help = await comparePairs([process.execPath, '-e', '0'], [...halfbyte, '--help'], 3 * runs, () => {});
 console.log(`halfbyte --help against node -e 0: ${help.ratio.toFixed(2)}`);
-
-function checkpointOf(shape: string): string {
-  const checkpoint = join(values.dir, shape);
-  if (existsSync(checkpoint)) return checkpoint;
-  const unfinished = `${checkpoint}.unfinished`;
-  rmSync(unfinished, { recursive: true, force: true });
-  synthesizeCheckpoint(shape, unfinished);
-  renameSync(unfinished, checkpoint);
-  return checkpoint;
-}
 
 async function row(what: string, baseline: string[], command: string[]): Promise<Pair> {
   const pair = await comparePairs(baseline, command, runs, clean);

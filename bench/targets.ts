@@ -7,11 +7,11 @@
  * The calibration is a file, made first and measured by itself. The package is then loaded and says three tokens.
  * Checkpoints are written once and left in the directory; a shape needs room for two copies.
  */
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { synthesizeCheckpoint } from '../scripts/synthesize-checkpoint.js';
+import { checkpointIn } from './checkpoints.js';
 import { comparePairs, halfbyte, type Measured, measure } from './measure.js';
 
 const { values } = parseArgs({
@@ -30,7 +30,7 @@ const clean = () => rmSync(output, { recursive: true, force: true });
 const figures = ({ seconds, peakMiB }: Measured) => `${seconds.toFixed(1)} s, ${peakMiB.toFixed(0)} MiB`;
 
 for (const shape of values.shapes.split(',')) {
-  const checkpoint = checkpointOf(shape);
+  const checkpoint = checkpointIn(values.dir, shape);
   const calibration = join(values.dir, `${shape}.calibration.safetensors`);
   const calibrate = ['calibrate', checkpoint, '-o', calibration, '--tokens', values.tokens, '--force', '--quiet'];
   console.log(`${shape}: calibrate --tokens ${values.tokens}: ${figures(await measure([...halfbyte, ...calibrate]))}`);
@@ -47,14 +47,4 @@ for (const shape of values.shapes.split(',')) {
   const say = ['generate', output, '--ids', '1,2,3', '--max-new-tokens', '3', '--quiet'];
   console.log(`${shape}: load and three tokens on the CPU: ${figures(await measure([...halfbyte, ...say]))}`);
   clean();
-}
-
-function checkpointOf(shape: string): string {
-  const checkpoint = join(values.dir, shape);
-  if (existsSync(checkpoint)) return checkpoint;
-  const unfinished = `${checkpoint}.unfinished`;
-  rmSync(unfinished, { recursive: true, force: true });
-  synthesizeCheckpoint(shape, unfinished);
-  renameSync(unfinished, checkpoint);
-  return checkpoint;
 }

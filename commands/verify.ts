@@ -32,7 +32,7 @@ export default class Verify extends HalfbyteCommand {
     },
   ];
   static override args = {
-    path: stringArgument({ description: 'Directory of the package or of the quantized checkpoint.' }),
+    path: stringArgument({ description: 'Directory of the package or of the quantized checkpoint, or a .gguf file.' }),
   };
   static override flags = {
     reference: string({ description: 'The original checkpoint, or a safetensors file with its logits.' }),

@@ -125,7 +125,7 @@ export const SIZE_KEYS = [
   'head_dim',
   'max_position_embeddings',
   'tie_word_embeddings',
-];
+] as const;
 
 /** What transformers' configuration class of a family takes for a missing key. */
 export interface DecoderDefaults {

@@ -1,4 +1,4 @@
-import { unknownKeys } from '../blocks/config.js';
+import { SIZE_KEYS, unknownKeys } from '../blocks/config.js';
 import { InvalidInputError } from '../core/errors.js';
 import { schemeText } from '../core/scheme-text.js';
 import type { ConvertOptions, DecoderConfig, Dtype } from '../core/types.js';
@@ -16,7 +16,7 @@ export interface CheckpointInspection {
   dir: string;
   model_type: string;
   /** Sizes of the model as the architecture reads them; null where the family is not supported. */
-  sizes: Pick<DecoderConfig, (typeof SIZES)[number]> | null;
+  sizes: Pick<DecoderConfig, (typeof SIZE_KEYS)[number]> | null;
   layout: string;
   parameters: number;
   bytes: number;
@@ -46,17 +46,6 @@ export interface LintInspection extends LintReport {
 }
 
 export type Inspection = CheckpointInspection | PackageInspection | LintInspection;
-
-const SIZES = [
-  'vocab_size',
-  'hidden_size',
-  'num_hidden_layers',
-  'num_attention_heads',
-  'num_key_value_heads',
-  'head_dim',
-  'max_position_embeddings',
-  'tie_word_embeddings',
-] as const;
 
 const product = (shape: number[]) => shape.reduce((all, each) => all * each, 1);
 
@@ -92,7 +81,7 @@ async function inspectCheckpoint(dir: string): Promise<CheckpointInspection> {
     const { used, missing, unused } = coverageOf(model, graphs, logical);
     return {
       ...base,
-      sizes: Object.fromEntries(SIZES.map((key) => [key, model.config[key]])) as CheckpointInspection['sizes'],
+      sizes: Object.fromEntries(SIZE_KEYS.map((key) => [key, model.config[key]])) as CheckpointInspection['sizes'],
       coverage: { used: used.length, missing, unused },
       problem: null,
       unknownConfigKeys: unknownKeys(checkpoint.config, model.architecture.keys),
