@@ -38,26 +38,41 @@ function gather(dtype: i32, from: usize, cols: usize, group: usize, first: usize
 
 // @ts-ignore: decorator
 @inline
-function encodeBatch(dtype: i32, source: usize, group: usize, codes: usize, scales: usize): bool {
+function encodeBatch(dtype: i32, width: i32, source: usize, group: usize, codes: usize, scales: usize): bool {
   const nbytes = group * bytesOf(dtype);
   for (let slot: usize = 0; slot < 8; slot++) noteRange(dtype, source + slot * nbytes, nbytes, slot);
   if (!chooseBatch(dtype, scales)) return false;
   if (isSearched()) searchBatch(dtype, source, group, scales);
-  const width = bits;
   const codeBytes = width == 4 ? group >> 1 : group;
   for (let slot: usize = 0; slot < 8; slot++) {
-    if (width == 4) encode(dtype, 4, source + slot * nbytes, group, slot, codes + slot * codeBytes);
-    else encode(dtype, 8, source + slot * nbytes, group, slot, codes + slot * codeBytes);
+    encode(dtype, width, source + slot * nbytes, group, slot, codes + slot * codeBytes);
   }
   return true;
 }
 
-function encodeBatchBf16(source: usize, group: usize, codes: usize, scales: usize): bool {
-  return encodeBatch(BF16, source, group, codes, scales);
+// One function a dtype and width: in one, the compiler would ask for the width in every turn of the inner loop.
+
+function encodeBf16As4(source: usize, group: usize, codes: usize, scales: usize): bool {
+  return encodeBatch(BF16, 4, source, group, codes, scales);
 }
 
-function encodeBatchF32(source: usize, group: usize, codes: usize, scales: usize): bool {
-  return encodeBatch(F32, source, group, codes, scales);
+function encodeBf16As8(source: usize, group: usize, codes: usize, scales: usize): bool {
+  return encodeBatch(BF16, 8, source, group, codes, scales);
+}
+
+function encodeF32As4(source: usize, group: usize, codes: usize, scales: usize): bool {
+  return encodeBatch(F32, 4, source, group, codes, scales);
+}
+
+function encodeF32As8(source: usize, group: usize, codes: usize, scales: usize): bool {
+  return encodeBatch(F32, 8, source, group, codes, scales);
+}
+
+function encodeEight(dtype: i32, source: usize, group: usize, codes: usize, scales: usize): bool {
+  if (dtype == BF16) {
+    return bits == 4 ? encodeBf16As4(source, group, codes, scales) : encodeBf16As8(source, group, codes, scales);
+  }
+  return bits == 4 ? encodeF32As4(source, group, codes, scales) : encodeF32As8(source, group, codes, scales);
 }
 
 /** Quantizes rows by groups of columns; false where a value is not finite. `zeroPoints` is 0 for symmetric codes. */
@@ -94,11 +109,7 @@ export function integerGroups(
     const codesTo = count == 8 ? codes + first * codeBytes : CODES;
     if (isSearched()) noteCounts(first, blocks, group, padding);
     const scalesTo = count == 8 ? scales + first * scaleBytes : SCALES;
-    const finite =
-      dtype == BF16
-        ? encodeBatchBf16(source, group, codesTo, scalesTo)
-        : encodeBatchF32(source, group, codesTo, scalesTo);
-    if (!finite) return false;
+    if (!encodeEight(dtype, source, group, codesTo, scalesTo)) return false;
     if (count < 8) {
       memory.copy(codes + first * codeBytes, CODES, count * codeBytes);
       memory.copy(scales + first * scaleBytes, SCALES, count * scaleBytes);

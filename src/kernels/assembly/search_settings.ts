@@ -10,9 +10,10 @@ const STEPS: usize = memory.data(18 * 4, 16);
 export const MULTIPLIERS: usize = memory.data(18 * 16, 16);
 export let candidates: usize = 0;
 export let weighted: bool = false;
-/** Fixed-point value of an anchor, and bits that a weight loses. */
-export let one: f32 = 2048;
-export let weightShift: i32 = 4;
+/** Fixed-point value of an anchor, bits of a step that are not its code's, and bits that a weight loses. */
+export let one: f32 = 256;
+export let stepShift: i32 = 11;
+export let weightShift: i32 = 0;
 
 function add(steps: i32): void {
   store<i32>(STEPS + 4 * candidates, steps);
@@ -27,31 +28,32 @@ function addFour(first: i32, second: i32, third: i32, fourth: i32): void {
   add(fourth);
 }
 
-function addBetween(first: i32, last: i32, step: i32): void {
-  for (let steps = first; steps <= last; steps += step) add(steps);
+function addBetween(first: i32, last: i32): void {
+  for (let steps = first; steps <= last; steps++) add(steps);
 }
 
 /** Sets the algorithm of one call: 0 for none, 1 for `mse`, 2 for `kquant`; after integerSettings. Candidates are even. */
 export function searchSettings(algorithm: i32): void {
   candidates = 0;
   weighted = algorithm == 2;
-  one = bits == 4 ? 2048 : 16384;
-  weightShift = bits == 4 ? 4 : 9;
+  one = bits == 4 ? 256 : 16384;
+  stepShift = bits == 8 ? 15 : asymmetric ? 10 : 11;
+  weightShift = bits == 4 ? 0 : 9;
   if (algorithm == 0) return;
   if (weighted) {
-    if (bits == 8) addBetween(asymmetric ? 507 : 252, asymmetric ? 516 : 261, 1);
-    else if (asymmetric) addBetween(224, 258, 2);
-    else addBetween(positive ? 104 : 112, positive ? 138 : 146, 2);
+    if (bits == 8) addBetween(asymmetric ? 507 : 252, asymmetric ? 516 : 261);
+    else if (asymmetric) addBetween(56, 65);
+    else addBetween(positive ? 52 : 56, positive ? 69 : 73);
   } else if (bits == 8) {
     if (asymmetric) addFour(508, 509, 510, 512);
     else if (positive) addFour(253, 254, 255, 256);
     else addFour(254, 255, 256, 258);
-  } else if (asymmetric) addFour(228, 242, 252, 264);
-  else if (positive) addFour(116, 124, 132, 142);
+  } else if (asymmetric) addFour(57, 60, 63, 66);
+  else if (positive) addFour(58, 62, 66, 71);
   else {
-    addFour(114, 124, 130, 136);
-    add(142);
-    add(150);
+    addFour(57, 62, 65, 68);
+    add(71);
+    add(75);
   }
 }
 

@@ -14,13 +14,17 @@ export interface Search {
   one: number;
   /** Bits that a weight loses so that products of codes, weights and values fit; none where errors weigh alike. */
   weightShift: number | undefined;
-  /**
-   * Steps that a candidate lays over the anchor, times 2^15 / one: over the largest magnitude from 0 for symmetric
-   * codes and for signed ones (scale above 0), over the whole range for asymmetric codes.
-   */
-  symmetric: readonly number[];
-  signed: readonly number[];
-  asymmetric: readonly number[];
+  /** Over the largest magnitude from 0: of symmetric codes, and of signed ones (scale above 0). */
+  symmetric: Candidates;
+  signed: Candidates;
+  /** Over the whole range. */
+  asymmetric: Candidates;
+}
+
+/** A candidate lays its multiplier, times one / 2^shift, steps over the anchor. */
+interface Candidates {
+  shift: number;
+  multipliers: readonly number[];
 }
 
 /** What the codes of a group are laid over, as float32: K = factor, fixed-point value of x = x * factor. */
@@ -48,17 +52,16 @@ function anchorOf(values: Float32Array, from: number, count: number, one: number
 
 const fixed = (x: number, factor: number): number => f32(f32(x * factor) + TO_INTEGER) - TO_INTEGER;
 
-/** Sums over a group's codes q, values t and weights w: of w q t and of w q q. */
-interface Sums {
-  products: number;
-  squares: number;
+/** What a candidate comes to: the scale that fits its codes best, in units of fixed point, and what that one is worth. */
+interface Candidate {
+  scale: number;
+  merit: number;
   zeroPoint: number;
 }
 
 /**
  * A search over the scale with a least-squares refit. Each candidate scale gives codes q; the scale that fits these best
- * is S = sum(w q x) / sum(w q q), and the candidate with the greatest sum(w q x)^2 / sum(w q q), the first of equals, has
- * the least error sum(w (x - S q)^2). The zero point of an asymmetric candidate puts the middle of the range into the
+ * is S = sum(w q x) / sum(w q q), and the candidate with the greatest S sum(w q x), the first of equals, has the least error sum(w (x - S q)^2). The zero point of an asymmetric candidate puts the middle of the range into the
  * middle of the codes. The codes written are those of S as it is stored.
  *
  * Values are searched in fixed point, x * one / anchor rounded to nearest even, so that sums are exact in any order:
@@ -73,33 +76,23 @@ export function scaleSearch(searches: Record<4 | 8, Search>): ChooseGrid {
     const t = Int32Array.from({ length: count }, (_, i) => fixed(values[from + i], factor));
     const middle = fixed(low, factor) + fixed(high, factor);
     const weights = weightsOf(t, search.weightShift);
-    const steps = args.symmetric ? (args.signed ? search.signed : search.symmetric) : search.asymmetric;
-    const isInFloat32 = bits === 4 && args.strategy === 'group';
-    const { products, squares, zeroPoint } = steps
-      .map((each) => sumsOf(t, weights, each, args.symmetric ? 2 ** (bits - 1) : zeroPointOf(middle, each, bits), bits))
-      .map((sums) => (isInFloat32 ? inFloat32(sums) : sums))
-      .reduce(isInFloat32 ? betterInFloat32 : better);
-    return gridOf(f32(f32(products / squares) * unit), zeroPoint, args);
+    const { shift, multipliers } = args.symmetric
+      ? args.signed
+        ? search.signed
+        : search.symmetric
+      : search.asymmetric;
+    // float32 has digits enough for 4-bit codes and not for 8-bit ones: for four groups at a time
+    const round = bits === 4 && args.strategy === 'group' ? f32 : (x: number) => x;
+    const { scale, zeroPoint } = multipliers
+      .map((multiplier): Candidate => {
+        const zeroPoint = args.symmetric ? 2 ** (bits - 1) : zeroPointOf(middle * multiplier, shift, bits);
+        const { products, squares } = sumsOf(t, weights, multiplier, shift, zeroPoint, bits);
+        const scale = round(round(products) / round(squares));
+        return { scale, merit: round(round(products) * scale), zeroPoint };
+      })
+      .reduce((best, next) => (next.merit > best.merit ? next : best));
+    return gridOf(f32(f32(scale) * unit), zeroPoint, args);
   };
-}
-
-/** Of two candidates the one that takes more off the error, p^2 / s; of equals the first. */
-function better(best: Sums, next: Sums): Sums {
-  const most = best.products * best.products;
-  return next.products * next.products * best.squares > most * next.squares ? next : best;
-}
-
-const inFloat32 = ({ products, squares, zeroPoint }: Sums): Sums => ({
-  products: f32(products),
-  squares: f32(squares),
-  zeroPoint,
-});
-
-/** The same in float32, which has digits enough for 4-bit codes and not for 8-bit ones: for four groups at a time. */
-function betterInFloat32(best: Sums, next: Sums): Sums {
-  const most = f32(best.products * best.products);
-  const square = f32(next.products * next.products);
-  return f32(square * best.squares) > f32(most * next.squares) ? next : best;
 }
 
 function gridOf(exact: number, zeroPoint: number, args: QuantizationArgs): GroupGrid {
@@ -116,42 +109,50 @@ function weightsOf(t: Int32Array, shift: number | undefined): Int32Array | undef
   return t.map((value) => (Math.abs(value) + mean) >> shift);
 }
 
-function zeroPointOf(middle: number, steps: number, bits: number): number {
+function zeroPointOf(middle: number, shift: number, bits: number): number {
   const top = 2 ** bits - 1;
-  return Math.min(Math.max((top * 2 ** 15 - middle * steps + 2 ** 15) >> 16, 0), top);
+  return Math.min(Math.max(((top + 1) * 2 ** shift - middle) >> (shift + 1), 0), top);
 }
 
-function sumsOf(t: Int32Array, weights: Int32Array | undefined, steps: number, zeroPoint: number, bits: number): Sums {
+/** Sums over a group's codes q, values t and weights w: of w q t and of w q q. */
+function sumsOf(
+  t: Int32Array,
+  weights: Int32Array | undefined,
+  multiplier: number,
+  shift: number,
+  zeroPoint: number,
+  bits: number,
+): { products: number; squares: number } {
   const highest = 2 ** bits - 1 - zeroPoint;
+  const half = 2 ** (shift - 1);
   let products = 0;
   let squares = 0;
   for (let i = 0; i < t.length; i++) {
-    const q = Math.max(-zeroPoint, Math.min(highest, (t[i] * steps + 2 ** 14) >> 15));
+    const q = Math.max(-zeroPoint, Math.min(highest, (t[i] * multiplier + half) >> shift));
     const weighted = weights ? q * weights[i] : q;
     products += weighted * t[i];
     squares += weighted * q;
   }
-  return { products, squares, zeroPoint };
+  return { products, squares };
 }
 
-const between = (from: number, to: number, step: number): number[] =>
-  Array.from({ length: Math.round((to - from) / step) + 1 }, (_, i) => from + i * step);
+const between = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
 /** `mse`: least squared error. Few candidates, chosen on trained weights: see docs/quantization.md. */
 export const leastSquaresGrid = scaleSearch({
   4: {
-    one: 2 ** 11,
+    one: 2 ** 8,
     weightShift: undefined,
-    symmetric: [114, 124, 130, 136, 142, 150],
-    signed: [116, 124, 132, 142],
-    asymmetric: [228, 242, 252, 264],
+    symmetric: { shift: 11, multipliers: [57, 62, 65, 68, 71, 75] },
+    signed: { shift: 11, multipliers: [58, 62, 66, 71] },
+    asymmetric: { shift: 10, multipliers: [57, 60, 63, 66] },
   },
   8: {
     one: 2 ** 14,
     weightShift: undefined,
-    symmetric: [254, 255, 256, 258],
-    signed: [253, 254, 255, 256],
-    asymmetric: [508, 509, 510, 512],
+    symmetric: { shift: 15, multipliers: [254, 255, 256, 258] },
+    signed: { shift: 15, multipliers: [253, 254, 255, 256] },
+    asymmetric: { shift: 15, multipliers: [508, 509, 510, 512] },
   },
 });
 
@@ -162,17 +163,17 @@ export const leastSquaresGrid = scaleSearch({
  */
 export const weightedGrid = scaleSearch({
   4: {
-    one: 2 ** 11,
-    weightShift: 4,
-    symmetric: between(112, 146, 2),
-    signed: between(104, 138, 2),
-    asymmetric: between(224, 258, 2),
+    one: 2 ** 8,
+    weightShift: 0,
+    symmetric: { shift: 11, multipliers: between(56, 73) },
+    signed: { shift: 11, multipliers: between(52, 69) },
+    asymmetric: { shift: 10, multipliers: between(56, 65) },
   },
   8: {
     one: 2 ** 14,
     weightShift: 9,
-    symmetric: between(252, 261, 1),
-    signed: between(252, 261, 1),
-    asymmetric: between(507, 516, 1),
+    symmetric: { shift: 15, multipliers: between(252, 261) },
+    signed: { shift: 15, multipliers: between(252, 261) },
+    asymmetric: { shift: 15, multipliers: between(507, 516) },
   },
 });
