@@ -40,12 +40,20 @@ function gather(dtype: i32, from: usize, cols: usize, group: usize, first: usize
 @inline
 function encodeBatch(dtype: i32, width: i32, source: usize, group: usize, codes: usize, scales: usize): bool {
   const nbytes = group * bytesOf(dtype);
-  for (let slot: usize = 0; slot < 8; slot++) noteRange(dtype, source + slot * nbytes, nbytes, slot);
+  let at = source;
+  for (let slot: usize = 0; slot < 8; slot++) {
+    noteRange(dtype, at, nbytes, slot);
+    at += nbytes;
+  }
   if (!chooseBatch(dtype, scales)) return false;
   if (isSearched()) searchBatch(dtype, source, group, scales);
   const codeBytes = width == 4 ? group >> 1 : group;
+  let from = source;
+  let to = codes;
   for (let slot: usize = 0; slot < 8; slot++) {
-    encode(dtype, width, source + slot * nbytes, group, slot, codes + slot * codeBytes);
+    encode(dtype, width, from, group, slot, to);
+    from += nbytes;
+    to += codeBytes;
   }
   return true;
 }
