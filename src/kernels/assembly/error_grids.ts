@@ -9,6 +9,8 @@ export const E5M2: i32 = 3;
 export const HALF: i32 = 4;
 export const BRAIN: i32 = 5;
 
+const NEARLY: f32 = 0.999;
+
 /** Settings of one call: type of scales, places in a grid's end, and what is put over integer codes. */
 let scaleKind: i32 = 0;
 let fraction: f32 = 0;
@@ -20,17 +22,22 @@ export function errorSettings(kindOfScales: i32, halfStep: f32, flipped: i32): v
   flip = flipped;
 }
 
-/** Scale and zero point of the group at hand, and the ends of its grid, half a step further out. */
-let scale: f32 = 1;
-let zeroPoint: f32 = 0;
+/** Scale and zero point of the group at hand. */
+export let scale: f32 = 1;
+export let zeroPoint: f32 = 0;
+/** The ends of its grid, half a step further out: set by `setEnds`. */
 export let below: f32 = 0;
 export let above: f32 = 0;
-export let halfStep: f32 = 0;
 
+/** Just under half of the last step of the group's grid: smaller errors are no saturation. */
 // @ts-ignore: decorator
 @inline
-function setEnds(format: i32): void {
-  if (format >= HALF) return;
+export function nearlyHalfStep(format: i32): f32 {
+  const extent: f32 = format == INT4 ? 15 : format == INT8 ? 255 : format == E4M3 ? 896 : 114688;
+  return abs<f32>(scale) * (extent * fraction * NEARLY);
+}
+
+export function setEnds(format: i32): void {
   let a: f32;
   let b: f32;
   if (format == INT4 || format == INT8) {
@@ -42,7 +49,7 @@ function setEnds(format: i32): void {
   }
   const low = min(a, b);
   const high = max(a, b);
-  halfStep = (high - low) * fraction;
+  const halfStep = (high - low) * fraction;
   below = low - halfStep;
   above = high + halfStep;
 }
@@ -54,7 +61,6 @@ export function setGrid(format: i32, scales: usize, index: usize, zeroPoints: us
   scale = scaleAt(scaleKind, scales, index);
   if (format == INT4) zeroPoint = zeroPoints == 0 ? 8 : <f32>(nibble(zeroPoints, zeroIndex) ^ (flip & 8));
   if (format == INT8) zeroPoint = zeroPoints == 0 ? 128 : <f32>(<i32>load<u8>(zeroPoints + zeroIndex) ^ flip);
-  setEnds(format);
 }
 
 /** Bytes of eight codes. */
@@ -89,10 +95,18 @@ export function secondCodes(format: i32, pairs: v128): v128 {
   return i32x4.shr_u(pairs, format == INT4 ? 4 : format >= HALF ? 16 : 8);
 }
 
-/** What four codes stand for on the grid at hand. */
+/** The code of 0 on the grid at hand, as often as there are codes in a byte. */
 // @ts-ignore: decorator
 @inline
-export function decoded(format: i32, codes: v128): v128 {
+export function zeroByte(format: i32): u8 {
+  if (format == INT4) return <u8>((<i32>zeroPoint * 0x11) ^ flip);
+  return format == INT8 ? <u8>(<i32>zeroPoint ^ flip) : 0;
+}
+
+/** What four codes stand for on the grid at hand, whose scale and zero point are splat (where the format has them). */
+// @ts-ignore: decorator
+@inline
+export function decoded(format: i32, codes: v128, scales: v128, zeroPoints: v128): v128 {
   if (format == HALF) return halfValues(codes);
   if (format == BRAIN) return i32x4.shl(codes, 16);
   let value: v128;
@@ -103,9 +117,9 @@ export function decoded(format: i32, codes: v128): v128 {
   } else if (format == E5M2) {
     value = halfValues(i32x4.shl(codes, 8));
   } else {
-    value = f32x4.sub(f32x4.convert_i32x4_s(codes), f32x4.splat(zeroPoint));
+    value = f32x4.sub(f32x4.convert_i32x4_s(codes), zeroPoints);
   }
-  return f32x4.mul(value, f32x4.splat(scale));
+  return f32x4.mul(value, scales);
 }
 
 /** Eight stored values: those at even places, those at odd places. */

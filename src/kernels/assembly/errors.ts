@@ -3,21 +3,21 @@
 import {
   above,
   below,
-  BRAIN,
   decoded,
-  E4M3,
-  E5M2,
   eightBytes,
   firstCodes,
   firstValues,
   HALF,
-  halfStep,
   INT4,
-  INT8,
+  nearlyHalfStep,
   pairsAt,
+  scale,
   secondCodes,
   secondValues,
+  setEnds,
   setGrid,
+  zeroByte,
+  zeroPoint,
 } from './error_grids';
 import { BF16, bytesOf, F16, F32 } from './lanes';
 
@@ -30,8 +30,6 @@ const DECODED: usize = memory.data(32, 16);
 /** Where sums of squares of float32 within a row are far from under- and overflow. */
 const LEAST_SIGNAL: f64 = 8.673617379884035e-19; // 2^-60
 const MOST_SIGNAL: f64 = 1.2676506002282294e30; // 2^100
-/** Errors below this share of half a step are no saturation: no need to look. */
-const NEARLY: f32 = 0.999;
 
 /** All ones in the lanes of places below `count` of eight; `odd` for the lanes at odd places. */
 // @ts-ignore: decorator
@@ -77,8 +75,23 @@ function countOutside(dtype: i32, at: usize, count: usize, from: f32, to: f32): 
   return total(counts);
 }
 
+/** As countOutside, of bfloat16 by its bits: beyond a float32 are those whose bits are greater than its upper half. */
 function countBrains(at: usize, count: usize, from: f32, to: f32): u32 {
-  return countOutside(BF16, at, count, from, to);
+  if (from != -to) return countOutside(BF16, at, count, from, to);
+  const limit = i16x8.splat(<i16>(reinterpret<u32>(to) >> 16));
+  const magnitude = i16x8.splat(0x7fff);
+  let counts = i32x4.splat(0);
+  const whole = at + ((count & ~7) << 1);
+  for (let source = at; source < whole; ) {
+    // a lane of 16 bits counts to 32767
+    const stop = min(whole, source + (16384 << 4));
+    let some = i16x8.splat(0);
+    for (; source < stop; source += 16) {
+      some = i16x8.sub(some, i16x8.gt_s(v128.and(v128.load(source), magnitude), limit));
+    }
+    counts = i32x4.add(counts, i32x4.extadd_pairwise_i16x8_s(some));
+  }
+  return total(counts) + (whole < at + (count << 1) ? countOutside(BF16, whole, count & 7, from, to) : 0);
 }
 
 function countHalves(at: usize, count: usize, from: f32, to: f32): u32 {
@@ -106,8 +119,10 @@ function storeEight(format: i32, dtype: i32, source: usize, codes: usize): void 
   const b = secondValues(dtype, source);
   v128.store(VALUES, v128.shuffle<f32>(a, b, 0, 4, 1, 5));
   v128.store(VALUES, v128.shuffle<f32>(a, b, 2, 6, 3, 7), 16);
-  const c = decoded(format, firstCodes(format, pairs));
-  const d = decoded(format, secondCodes(format, pairs));
+  const scales = f32x4.splat(scale);
+  const zeros = f32x4.splat(zeroPoint);
+  const c = decoded(format, firstCodes(format, pairs), scales, zeros);
+  const d = decoded(format, secondCodes(format, pairs), scales, zeros);
   v128.store(DECODED, v128.shuffle<f32>(c, d, 0, 4, 1, 5));
   v128.store(DECODED, v128.shuffle<f32>(c, d, 2, 6, 3, 7), 16);
 }
@@ -193,6 +208,20 @@ function foldInto(at: usize, sums: v128): void {
   v128.store(at, f64x2.add(v128.load(at, 16), upper), 16);
 }
 
+/** Copies the last, incomplete eight values of a row and their codes; zeros follow. */
+// @ts-ignore: decorator
+@inline
+function loadTail(format: i32, dtype: i32, source: usize, codes: usize, count: usize): void {
+  memory.fill(TAIL, 0, 32);
+  memory.copy(TAIL, source, count * bytesOf(dtype));
+  const zero = zeroByte(format);
+  memory.fill(TAIL_CODES, zero, 16);
+  memory.copy(TAIL_CODES, codes, (count * eightBytes(format)) >> 3);
+  if (format != INT4 || (count & 1) == 0) return;
+  const last = TAIL_CODES + (count >> 1);
+  store<u8>(last, (load<u8>(codes + (count >> 1)) & 15) | (zero & 0xf0));
+}
+
 /** One row: its codes, the number of its first scale and of its first zero point. */
 // @ts-ignore: decorator
 @inline
@@ -220,43 +249,47 @@ export function measureRow(
   let zeroed = i32x4.splat(0);
   let saturated: u32 = 0;
   let block: usize = 0;
+  const codeBytes = eightBytes(format);
   for (let group: usize = 0; group < cols; group += groupCols) {
     setGrid(format, scales, index + block, zeroPoints, zeroIndex + block);
     block++;
+    const gridScale = f32x4.splat(scale);
+    const gridZero = f32x4.splat(zeroPoint);
     const groupEnd = min(group + groupCols, cols);
     for (let piece = group; piece < groupEnd; ) {
       const end = min((piece | 63) + 1, groupEnd);
+      const count = end - piece;
       let greatest = zero;
-      for (let col = piece; col < end; col += 8) {
-        let source = from + col * size;
-        let at = codes + (col >> 3) * eightBytes(format);
-        const count = end - col;
-        if (count < 8) {
-          memory.fill(TAIL, 0, 32);
-          memory.copy(TAIL, source, count * size);
-          memory.copy(TAIL_CODES, at, (count * eightBytes(format) + 7) >> 3);
-          source = TAIL;
-          at = TAIL_CODES;
+      let source = from + piece * size;
+      let at = codes + (piece >> 3) * codeBytes;
+      let stop = source + (count & ~7) * size;
+      let left = count & 7;
+      for (;;) {
+        for (; source < stop; source += 8 * size) {
+          const pairs = pairsAt(format, at);
+          at += codeBytes;
+          const r = firstValues(dtype, source);
+          const s = secondValues(dtype, source);
+          const a = decoded(format, firstCodes(format, pairs), gridScale, gridZero);
+          const b = decoded(format, secondCodes(format, pairs), gridScale, gridZero);
+          const d = f32x4.sub(r, a);
+          const e = f32x4.sub(s, b);
+          signal = f32x4.add(f32x4.add(signal, f32x4.mul(r, r)), f32x4.mul(s, s));
+          noise = f32x4.add(f32x4.add(noise, f32x4.mul(d, d)), f32x4.mul(e, e));
+          cross = f32x4.add(f32x4.add(cross, f32x4.mul(r, d)), f32x4.mul(s, e));
+          greatest = f32x4.pmax(f32x4.pmax(greatest, f32x4.abs(d)), f32x4.abs(e));
+          zeroed = i32x4.sub(zeroed, v128.andnot(f32x4.eq(a, zero), f32x4.eq(r, zero)));
+          zeroed = i32x4.sub(zeroed, v128.andnot(f32x4.eq(b, zero), f32x4.eq(s, zero)));
         }
-        const pairs = pairsAt(format, at);
-        const r = firstValues(dtype, source);
-        const s = secondValues(dtype, source);
-        let a = decoded(format, firstCodes(format, pairs));
-        let b = decoded(format, secondCodes(format, pairs));
-        if (count < 8) {
-          a = v128.and(a, lanesBelow(count, 0));
-          b = v128.and(b, lanesBelow(count, 1));
-        }
-        const d = f32x4.sub(r, a);
-        const e = f32x4.sub(s, b);
-        signal = f32x4.add(f32x4.add(signal, f32x4.mul(r, r)), f32x4.mul(s, s));
-        noise = f32x4.add(f32x4.add(noise, f32x4.mul(d, d)), f32x4.mul(e, e));
-        cross = f32x4.add(f32x4.add(cross, f32x4.mul(r, d)), f32x4.mul(s, e));
-        greatest = f32x4.pmax(f32x4.pmax(greatest, f32x4.abs(d)), f32x4.abs(e));
-        zeroed = i32x4.sub(zeroed, v128.andnot(f32x4.eq(a, zero), f32x4.eq(r, zero)));
-        zeroed = i32x4.sub(zeroed, v128.andnot(f32x4.eq(b, zero), f32x4.eq(s, zero)));
+        if (left == 0) break;
+        loadTail(format, dtype, source, at, left);
+        left = 0;
+        source = TAIL;
+        at = TAIL_CODES;
+        stop = TAIL + 8 * size;
       }
-      if (format < HALF && v128.any_true(f32x4.ge(greatest, f32x4.splat(halfStep * NEARLY)))) {
+      if (format < HALF && v128.any_true(f32x4.ge(greatest, f32x4.splat(nearlyHalfStep(format))))) {
+        setEnds(format);
         saturated += countBeyond(dtype, from + piece * size, end - piece, below, above);
       }
       rowGreatest = f32x4.pmax(rowGreatest, greatest);
