@@ -47,12 +47,6 @@ export async function partsOf({ name, scheme: args, layout, keepCodes, source }:
 /** Addresses in kernel memory are multiples of 16. */
 export const aligned = (nbytes: number) => Math.ceil(nbytes / 16) * 16;
 
-/** Bytes of kernel memory for `count` rows: as they are read, as the scheme's parts, and as they are written. */
-export function bufferBytesOf({ sizes, unpacked }: JobParts, count: number, rowBytes: number): number {
-  const parts = [sizes(count), unpacked?.(count) ?? {}].flatMap((each) => Object.values(each));
-  return parts.reduce((sum, { nbytes }) => sum + aligned(nbytes), aligned(count * rowBytes));
-}
-
 /** Where a part of some rows stands: `segments` pieces of nbytes / segments each, `stride` bytes apart. */
 export interface PartRange {
   part: string;

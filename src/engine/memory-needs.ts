@@ -4,7 +4,8 @@ import { InputFiles } from '../sources/input-files.js';
 import { openRows } from '../sources/read.js';
 import { storedDtype } from '../sources/stored-rows.js';
 import { meterScratch } from './error-meter.js';
-import { bufferBytesOf, partsOf } from './job-parts.js';
+import { partsOf } from './job-parts.js';
+import { bufferBytesOf, stepsOf } from './steps.js';
 import { jobQuantum, unitRows } from './units.js';
 
 export interface MemoryNeeds {
@@ -22,9 +23,11 @@ export async function memoryNeeds(jobs: readonly Job[], bufferBytes: number): Pr
     const { rows, cols } = job.source;
     const parts = await partsOf(job);
     const quantum = Math.min(rows, await (parts.isContiguous ? jobQuantum(job, parts) : unitRows(job, parts)));
-    needs.largestRow = Math.max(needs.largestRow, bufferBytesOf(parts, quantum, 4 * cols));
+    const inMemory = { name: job.name, parts, quantum, rowBytes: 4 * cols };
+    const least = bufferBytesOf(inMemory, { read: quantum, written: quantum });
+    needs.largestRow = Math.max(needs.largestRow, least);
     const stored = storedDtype(job.source);
-    const count = Math.max(quantum, Math.min(rows, Math.floor(bufferBytes / Math.max(1, 4 * cols))));
+    const count = stepsOf(inMemory, Math.max(1, rows), Math.max(bufferBytes, least)).read;
     const needsMeter = job.measured && !measuresErrors({ dtype: stored ?? 'F32', cols, args: job.scheme });
     const meter = needsMeter ? meterScratch(count, cols) : 0;
     needs.scratch = Math.max(needs.scratch, meter);

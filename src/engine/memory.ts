@@ -3,7 +3,7 @@ import { UsageError } from '../core/errors.js';
 import type { MemoryNeeds } from './memory-needs.js';
 
 /** Rows and parts that one worker holds: larger is no faster, smaller costs more calls. */
-export const BEST_BUFFER = 1 << 20;
+export const BEST_BUFFER = 2 << 20;
 const SMALLEST_BUFFER = 256 << 10;
 /** Resident memory of a worker thread besides its buffer, and of the main thread while it waits and finishes. */
 const WORKER_BYTES = 14 << 20;

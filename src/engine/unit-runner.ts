@@ -1,5 +1,5 @@
 import { ERROR_STATE_BYTES } from '../core/error-sums.js';
-import { InvalidInputError, UsageError } from '../core/errors.js';
+import { InvalidInputError } from '../core/errors.js';
 import type { Job, Kernels, Packed, PartSize } from '../core/types.js';
 import type { FileSystem } from '../sources/file-system.js';
 import { InputFiles } from '../sources/input-files.js';
@@ -7,9 +7,10 @@ import { DIGEST_STATE_BYTES, Digest } from './digest.js';
 import { type ErrorMeter, openMeter } from './error-meter.js';
 import { DECODING_ROOM, FREQUENCY_ROOM, openFiller, type PartFiller } from './fill-parts.js';
 import { packErrors } from './job-errors.js';
-import { aligned, bufferBytesOf, type JobParts, partRanges, partsOf } from './job-parts.js';
+import { aligned, type JobParts, type PartRange, partRanges, partsOf } from './job-parts.js';
 import type { FinishedUnit } from './journal.js';
 import { OutputFiles } from './output-files.js';
+import { stepsOf } from './steps.js';
 import { jobQuantum, type Unit } from './units.js';
 import type { Task } from './worker-protocol.js';
 
@@ -68,9 +69,11 @@ export class UnitRunner {
     const digests = Object.keys(prepared.job.outputs).map((_, part) => this.#startDigest(part));
     const errors = () => this.kernels.bytes(this.#errors, ERROR_STATE_BYTES);
     errors().fill(0);
-    const step = this.#rowsAtOnce(prepared, unit.count);
-    for (let done = 0; done < unit.count; done += step) {
-      this.#runRows(prepared, unit.from + done, Math.min(step, unit.count - done), digests);
+    const { job, parts, quantum, filler } = prepared;
+    const inMemory = { name: job.name, parts, quantum, rowBytes: filler.rowBytes };
+    const { read, written } = stepsOf(inMemory, unit.count, this.bufferBytes);
+    for (let done = 0; done < unit.count; done += written) {
+      this.#runRows(prepared, unit.from + done, Math.min(written, unit.count - done), read, digests);
     }
     return {
       digests: digests.map((digest) => digest.finish()),
@@ -135,29 +138,17 @@ export class UnitRunner {
     return prepared;
   }
 
-  #rowsAtOnce({ job, parts, quantum, filler }: PreparedJob, count: number): number {
-    const needed = (rows: number) => bufferBytesOf(parts, Math.min(count, rows), filler.rowBytes);
-    const least = parts.isContiguous ? quantum : count;
-    if (needed(least) > this.bufferBytes) {
-      throw new UsageError(
-        `--max-memory: "${job.name}" needs ${needed(least)} bytes a worker, ${this.bufferBytes} are given.`,
-        'raise --max-memory, or lower --workers.',
-      );
-    }
-    // Sizes grow with rows; a few steps of bisection find the most that fit.
-    let [fits, tooMany] = [Math.ceil(least / quantum), Math.ceil(count / quantum) + 1];
-    while (fits + 1 < tooMany) {
-      const middle = (fits + tooMany) >> 1;
-      if (needed(middle * quantum) <= this.bufferBytes) fits = middle;
-      else tooMany = middle;
-    }
-    return fits * quantum;
-  }
-
-  #runRows({ job, parts, filler, meter }: PreparedJob, from: number, count: number, digests: Digest[]): void {
+  /** Makes the parts of some rows, `step` rows at a time, and writes them. */
+  #runRows(
+    { job, parts, filler, meter }: PreparedJob,
+    from: number,
+    count: number,
+    step: number,
+    digests: Digest[],
+  ): void {
     const { kernels } = this;
     const input = this.#buffer;
-    let next = input + aligned(count * filler.rowBytes);
+    let next = input + aligned(Math.min(step, count) * filler.rowBytes);
     const place = (sizes: Record<string, PartSize>): Record<string, number> => {
       const addresses: Record<string, number> = {};
       for (const [part, { nbytes }] of Object.entries(sizes)) {
@@ -166,23 +157,22 @@ export class UnitRunner {
       }
       return addresses;
     };
-    const sizes = parts.sizes(count);
-    const unpackedSizes = parts.unpacked?.(count);
-    const written = place(sizes);
-    const quantized = unpackedSizes ? place(unpackedSizes) : written;
-    filler.fill(from, count, input, quantized);
-    meter?.add(from, count, input, quantized);
-    if (unpackedSizes && parts.pack) {
+    const written = place(parts.sizes(count));
+    const unpacked = parts.unpacked && place(parts.unpacked(Math.min(step, count)));
+    const ranges = partRanges(job, parts, from, count);
+    for (let done = 0; done < count; done += step) {
+      const rows = Math.min(step, count - done);
+      const to = done === 0 ? written : addressesAt(written, ranges, partRanges(job, parts, from + done, rows));
+      const quantized = unpacked ?? to;
+      filler.fill(from + done, rows, input, quantized);
+      meter?.add(from + done, rows, input, quantized);
+      if (!parts.pack || !parts.unpacked) continue;
       const views = (each: Record<string, PartSize>, addresses: Record<string, number>): Packed =>
         Object.fromEntries(Object.keys(each).map((part) => [part, kernels.bytes(addresses[part], each[part].nbytes)]));
-      parts.pack(views(unpackedSizes, quantized), count, job.source.cols, job.scheme, views(sizes, written));
+      const scaled = views(parts.unpacked(rows), quantized);
+      parts.pack(scaled, rows, job.source.cols, job.scheme, views(parts.sizes(rows), to));
     }
-    for (const [index, { part, file, offset, nbytes, segments, stride }] of partRanges(
-      job,
-      parts,
-      from,
-      count,
-    ).entries()) {
+    for (const [index, { part, file, offset, nbytes, segments, stride }] of ranges.entries()) {
       digests[index].update(written[part], nbytes);
       const segmentBytes = nbytes / segments;
       for (let segment = 0; nbytes > 0 && segment < segments; segment++) {
@@ -191,4 +181,15 @@ export class UnitRunner {
       }
     }
   }
+}
+
+/** Where rows inside of `whole`, whose parts lie at `addresses`, have theirs. */
+function addressesAt(
+  addresses: Record<string, number>,
+  whole: readonly PartRange[],
+  some: readonly PartRange[],
+): Record<string, number> {
+  return Object.fromEntries(
+    some.map(({ part, offset }, index) => [part, addresses[part] + offset - whole[index].offset]),
+  );
 }

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { EnvironmentError, InvalidInputError, UsageError } from '../../src/core/errors.js';
 import { xxh64 } from '../../src/core/xxh64.js';
 import { collect } from '../../src/engine/execute.js';
-import { parseSize, planMemory } from '../../src/engine/memory.js';
+import { BEST_BUFFER, parseSize, planMemory } from '../../src/engine/memory.js';
 import { openOutput, temporaryName } from '../../src/engine/output.js';
 import { parseShard, unitsOfShard } from '../../src/engine/shard.js';
 import { find } from '../../src/registry.js';
@@ -190,7 +190,7 @@ test('names that lead out of a package are refused', () => {
 
 test('a ceiling of memory is shared out, and refused with the smallest figure that works', () => {
   const needs = { largestRow: MIB, scratch: 0 };
-  assert.equal(planMemory(2, undefined, 60 * MIB, needs), { workers: 2, bufferBytes: MIB });
+  assert.equal(planMemory(2, undefined, 60 * MIB, needs), { workers: 2, bufferBytes: BEST_BUFFER });
   assert.equal(planMemory(2, undefined, 60 * MIB, { largestRow: 9 * MIB, scratch: 0 }).bufferBytes, 9 * MIB);
   assert.is(planMemory(8, 130 * MIB, 60 * MIB, needs).workers, 3);
   for (let ceiling = 60 * MIB; ; ceiling += MIB) {
