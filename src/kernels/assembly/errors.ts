@@ -259,7 +259,8 @@ export function measureRow(
     for (let piece = group; piece < groupEnd; ) {
       const end = min((piece | 63) + 1, groupEnd);
       const count = end - piece;
-      let greatest = zero;
+      let highest = zero;
+      let lowest = zero;
       let source = from + piece * size;
       let at = codes + (piece >> 3) * codeBytes;
       let stop = source + (count & ~7) * size;
@@ -277,7 +278,8 @@ export function measureRow(
           signal = f32x4.add(f32x4.add(signal, f32x4.mul(r, r)), f32x4.mul(s, s));
           noise = f32x4.add(f32x4.add(noise, f32x4.mul(d, d)), f32x4.mul(e, e));
           cross = f32x4.add(f32x4.add(cross, f32x4.mul(r, d)), f32x4.mul(s, e));
-          greatest = f32x4.pmax(f32x4.pmax(greatest, f32x4.abs(d)), f32x4.abs(e));
+          highest = f32x4.pmax(f32x4.pmax(highest, d), e);
+          lowest = f32x4.pmin(f32x4.pmin(lowest, d), e);
           zeroed = i32x4.sub(zeroed, v128.andnot(f32x4.eq(a, zero), f32x4.eq(r, zero)));
           zeroed = i32x4.sub(zeroed, v128.andnot(f32x4.eq(b, zero), f32x4.eq(s, zero)));
         }
@@ -288,6 +290,7 @@ export function measureRow(
         at = TAIL_CODES;
         stop = TAIL + 8 * size;
       }
+      const greatest = f32x4.pmax(highest, f32x4.neg(lowest));
       if (format < HALF && v128.any_true(f32x4.ge(greatest, f32x4.splat(nearlyHalfStep(format))))) {
         setEnds(format);
         saturated += countBeyond(dtype, from + piece * size, end - piece, below, above);
