@@ -22,7 +22,7 @@ if (error) {
   process.exit(1);
 }
 renameSync(join(root, unfinished), join(root, compiled));
-const copy = join(root, 'dist', compiled);
+const copy = join(root, 'dist/kernels/kernels.wasm');
 mkdirSync(dirname(copy), { recursive: true });
 copyFileSync(join(root, compiled), `${copy}.tmp`);
 renameSync(`${copy}.tmp`, copy);

@@ -2,13 +2,20 @@
 // Plain Node, because it runs before anything is installed.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const oldestNode = [20, 11];
-const buildInputs = ['src', 'commands', 'package.json', 'package-lock.json', 'scripts/build-kernels.mjs'];
+const buildInputs = [
+  'src',
+  'commands',
+  'package.json',
+  'package-lock.json',
+  'scripts/build-kernels.mjs',
+  'scripts/bundle.mjs',
+];
 
 /** Installs when node_modules does not match package-lock.json and builds when the sources changed. */
 export function setup() {
@@ -58,20 +65,15 @@ function install() {
 function isBuilt() {
   const stamp = join(root, 'dist/.build-stamp');
   if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== digestOfSources()) return false;
-  const kernels = join(root, 'dist/src/kernels');
-  if (!existsSync(kernels)) return true;
-  const wasm = readdirSync(kernels).filter((name) => name.endsWith('.wasm'));
-  return wasm.every((name) => existsSync(join(root, 'src/kernels', name)));
+  return ['dist', 'src'].every((folder) => existsSync(join(root, folder, 'kernels/kernels.wasm')));
 }
 
 function build() {
   const digest = digestOfSources();
   rmSync(join(root, 'dist'), { recursive: true, force: true });
-  step('Compiling TypeScript', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
-  if (existsSync(join(root, 'scripts/build-kernels.mjs'))) {
-    step('Compiling the kernels', process.execPath, ['scripts/build-kernels.mjs']);
-  }
-  mkdirSync(join(root, 'dist'), { recursive: true });
+  step('Checking types', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
+  step('Bundling', process.execPath, ['scripts/bundle.mjs']);
+  step('Compiling the kernels', process.execPath, ['scripts/build-kernels.mjs']);
   writeFileSync(join(root, 'dist/.build-stamp'), digest);
 }
 

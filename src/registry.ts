@@ -22,6 +22,8 @@ export const REGISTRY_FOLDERS: readonly RegistryFolder[] = [
 
 // .ts where tsx runs the sources, .js in the build.
 const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
+// In the build this module may lie in any folder beside those of the registry (scripts/bundle.mjs).
+const folders = new URL(extension === '.ts' ? './' : '../', import.meta.url);
 const listings = new Map<RegistryFolder, readonly string[]>();
 // A plan asks for a scheme once a weight, and import() of a loaded module takes 0.07 ms, in the tests (tsx) some 4 ms.
 const loaded = new Map<string, Promise<{ default: unknown }>>();
@@ -30,7 +32,7 @@ const loaded = new Map<string, Promise<{ default: unknown }>>();
 export function ids(folder: RegistryFolder): readonly string[] {
   let listing = listings.get(folder);
   if (!listing) {
-    listing = list(new URL(`./${folder}/`, import.meta.url));
+    listing = list(new URL(`${folder}/`, folders));
     listings.set(folder, listing);
   }
   return listing;
@@ -43,10 +45,10 @@ export function ids(folder: RegistryFolder): readonly string[] {
 export async function find<F extends RegistryFolder>(folder: F, id: string): Promise<Entries[F] | undefined> {
   const known = ids(folder).find((each) => each === id);
   if (known === undefined) return undefined;
-  const path = `./${folder}/${known}${extension}`;
+  const path = `${folder}/${known}${extension}`;
   let module = loaded.get(path);
   if (!module) {
-    module = import(new URL(path, import.meta.url).href);
+    module = import(new URL(path, folders).href);
     loaded.set(path, module);
   }
   return (await module).default as Entries[F];

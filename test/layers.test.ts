@@ -29,8 +29,9 @@ const allowed: Record<string, string[]> = {
   runtime: ['formats', 'core'],
   report: ['core'],
   command: ['report', 'core'],
+  start: ['report'],
 };
-allowed.stages = Object.keys(allowed).filter((layer) => layer !== 'command');
+allowed.stages = Object.keys(allowed).filter((layer) => layer !== 'command' && layer !== 'start');
 allowed.commands = ['stages', 'command', 'core'];
 
 const mayReadFiles = ['formats', 'sources', 'engine', 'kernels', 'report', 'registry'];

@@ -48,7 +48,7 @@ export function startThreadsAhead(inputBytes: number, workers?: number, maxMemor
 
 function startThread(): Worker {
   const options = { resourceLimits: HEAP_LIMITS };
-  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./worker.js', import.meta.url), options);
+  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('../engine/worker.js', import.meta.url), options);
   // TypeScript sources, in development: a thread does not inherit the loader that runs them, and `--import tsx` leaves
   // threads alone.
   const [loader, entry] = ['tsx/esm/api', './worker.ts'].map((name) => JSON.stringify(import.meta.resolve(name)));

@@ -95,9 +95,9 @@ declare const WebAssembly: {
   Instance: new (module: object, imports: object) => { exports: unknown };
 };
 
-/** A fresh instance of kernels.wasm, which stands beside this file. Throws EnvironmentError where it was not built. */
+/** A fresh instance of kernels/kernels.wasm. Throws EnvironmentError where it was not built. */
 export function instantiateKernels(): KernelExports {
-  const file = fileURLToPath(new URL('./kernels.wasm', import.meta.url));
+  const file = fileURLToPath(new URL('../kernels/kernels.wasm', import.meta.url));
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(file);
