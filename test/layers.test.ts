@@ -66,13 +66,15 @@ interface Source {
   file: string;
   layer: string;
   imports: Import[];
+  /** What new URL(..., import.meta.url) is given; undefined where that is computed. */
+  ownFiles: (string | undefined)[];
   /** Identifiers and the text of string literals. */
   words: string[];
   usesConsole: boolean;
 }
 
 /** Breaks of the rules in one source, as lines that name file and import. `exists` tells whether a file is there. */
-function violations({ file, layer, imports, words, usesConsole }: Source): string[] {
+function violations({ file, layer, imports, ownFiles, words, usesConsole }: Source): string[] {
   const found: string[] = [];
   const complain = (text: string) => found.push(`${file}: ${text}`);
   if (!allowed[layer]) return [`${file}: ${layer} is no layer of the design`];
@@ -98,6 +100,11 @@ function violations({ file, layer, imports, words, usesConsole }: Source): strin
       if (isFileSystem && !mayReadFiles.includes(layer)) complain(`${layer} imports ${specifier}`);
     }
     if (layer === 'core') complain(`core imports ${specifier}; it imports nothing`);
+  }
+  for (const path of ownFiles) {
+    // scripts/bundle.mjs: built, a module lies in some folder beside that of its layer.
+    const isRight = path === undefined ? layer === 'registry' : path.startsWith(`../${layer}/`);
+    if (!isRight) complain(`finds ${path ?? 'a file'} by its own URL; write ../${layer}/<file>`);
   }
   if (usesConsole && file.startsWith('src/')) complain('uses console');
   const named = words.map((word) => word.replace(ropeTypes, ''));
@@ -126,7 +133,7 @@ function layerOf(path: string): string {
 }
 
 function scan(file: string, text: string): Source {
-  const source: Source = { file, layer: layerOf(file), imports: [], words: [], usesConsole: false };
+  const source: Source = { file, layer: layerOf(file), imports: [], ownFiles: [], words: [], usesConsole: false };
   const tree = ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true);
   const add = (name: ts.Node | undefined, isType: boolean, isLazy: boolean) =>
     source.imports.push({ specifier: name && ts.isStringLiteralLike(name) ? name.text : undefined, isType, isLazy });
@@ -144,6 +151,12 @@ function scan(file: string, text: string): Source {
       // createRequire(import.meta.url)('name')
       const isCreated = ts.isCallExpression(expression) && expression.expression.getText() === 'createRequire';
       if (isImport || isRequire || isCreated) add(node.arguments[0], false, true);
+    }
+    if (ts.isNewExpression(node) && node.expression.getText() === 'URL') {
+      const [path, base] = node.arguments ?? [];
+      if (base?.getText() === 'import.meta.url') {
+        source.ownFiles.push(ts.isStringLiteralLike(path) ? path.text : undefined);
+      }
     }
     if (ts.isIdentifier(node)) {
       source.words.push(node.text);
@@ -218,6 +231,8 @@ const broken: [file: string, text: string, complaint: RegExp][] = [
   ['commands/a.ts', `import { b } from '../src/formats/b.js';`, /\(formats\)/],
   ['commands/a.ts', `import { readFileSync } from 'node:fs';`, /commands imports node:fs/],
   ['src/utils/a.ts', ``, /no layer/],
+  ['src/engine/a.ts', `new URL('./b.wasm', import.meta.url);`, /write \.\.\/engine\//],
+  ['src/engine/a.ts', `new URL(name, import.meta.url);`, /write \.\.\/engine\//],
 ];
 for (const [file, text, complaint] of broken) {
   test(`finds: ${file}: ${text}`, () => {
@@ -230,6 +245,7 @@ test('leaves alone what only looks like a break', () => {
     const a = "import '../x'"; const b = { console: 1 }; const philosophy = 'phi-losophical'.length + b.console;`;
   assert.equal(violations(scan('src/engine/a.ts', text)), []);
   assert.equal(violations(scan('src/runtime/a.ts', `import type * as ort from 'onnxruntime-node';`)), []);
+  assert.equal(violations(scan('src/engine/a.ts', `new URL('../engine/b.js', import.meta.url);`)), []);
   assert.equal(violations(scan('src/graph/a.ts', `const philosophy = 'mphi'; // as llama does`)), []);
 });
 

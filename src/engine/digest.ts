@@ -34,6 +34,8 @@ export class Digest {
 export const digestOfBytes = (bytes: Uint8Array): string => xxh64(bytes).toString(16).padStart(16, '0');
 
 const PIECE = 1 << 20;
+// One instance for all files: no two use its memory at once, as none waits for anything between its first byte and last.
+let ofFiles: Kernels | undefined;
 
 /**
  * The digest of bytes [from, from + nbytes) of a file, by default of all of it. Bytes that the file does not have are
@@ -45,7 +47,8 @@ export async function digestOfFile(
   nbytes = Number.POSITIVE_INFINITY,
   fs: FileSystem = realFileSystem,
 ): Promise<string> {
-  const kernels = await loadKernels();
+  ofFiles ??= loadKernels();
+  const kernels = ofFiles;
   const state = kernels.heapBase;
   const buffer = state + DIGEST_STATE_BYTES;
   kernels.reserve(DIGEST_STATE_BYTES + PIECE);

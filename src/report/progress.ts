@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import type { SingleBar } from 'cli-progress';
 import type { ProgressListener } from '../core/types.js';
 import { formatBytes } from './bytes.js';
 import { printable } from './printable.js';
@@ -41,10 +42,8 @@ function showLines(title: string, stream: NodeJS.WriteStream, now: () => number,
 }
 
 function showBar(title: string, stream: NodeJS.WriteStream, now: () => number): ProgressDisplay {
-  // Loaded when there is something to show: no command should start slower for it.
-  const { SingleBar } = createRequire(import.meta.url)('cli-progress') as typeof import('cli-progress');
   const speed = new Speed(now);
-  let bar: InstanceType<typeof SingleBar> | undefined;
+  let bar: SingleBar | undefined;
   let current: Step | undefined;
   const render = () => {
     if (!current) return '';
@@ -63,6 +62,8 @@ function showBar(title: string, stream: NodeJS.WriteStream, now: () => number): 
       current = step;
       speed.update(step);
       if (!bar) {
+        // Loaded when there is something to show: no command should start slower for it.
+        const { SingleBar } = createRequire(import.meta.url)('cli-progress') as typeof import('cli-progress');
         bar = new SingleBar({ stream, format: render, hideCursor: true, fps: 8, clearOnComplete: false });
         bar.start(step.total, step.done);
       }
