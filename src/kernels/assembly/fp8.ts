@@ -59,17 +59,25 @@ function largestMagnitude(dtype: i32, from: usize, rows: usize, count: usize, st
   return reinterpret<f32>(dtype == BF16 ? bits << 16 : bits);
 }
 
+/** The exponent of the smallest normal number. */
+// @ts-ignore: decorator
+@inline
+function leastExponent(target: i32): i32 {
+  return target == E4M3 ? -6 : -14;
+}
+
 // @ts-ignore: decorator
 @inline
 function magnitudeCodes(target: i32, x: v128, scale: v128): v128 {
   const scaled = f32x4.pmin(f32x4.splat(largestValue(target)), f32x4.div(f32x4.abs(x), scale));
-  return target == E4M3 ? smallFloatCodes(scaled, 3, -6) : smallFloatCodes(scaled, 2, -14);
+  return smallFloatCodes(scaled, target == E4M3 ? 3 : 2, leastExponent(target));
 }
 
 /** Codes of 16 values. Narrowing saturates, so that it keeps the sign of a float's bits. */
 // @ts-ignore: decorator
 @inline
 function sixteenCodes(dtype: i32, target: i32, at: usize, scale: v128): v128 {
+  if (dtype == BF16) return sixteenOfBrains(target, at, scale);
   const size = bytesOf(dtype);
   const a = fourValues(dtype, at);
   const b = fourValues(dtype, at + 4 * size);
@@ -80,6 +88,41 @@ function sixteenCodes(dtype: i32, target: i32, at: usize, scale: v128): v128 {
     i16x8.narrow_i32x4_s(magnitudeCodes(target, a, scale), magnitudeCodes(target, b, scale)),
     i16x8.narrow_i32x4_s(magnitudeCodes(target, c, scale), magnitudeCodes(target, d, scale)),
   );
+  return v128.or(codes, v128.and(signs, i8x16.splat(i8.MIN_VALUE)));
+}
+
+/**
+ * Codes of four magnitudes as smallFloatCodes has them, plus a constant: with the even lanes' codes below the odd ones'
+ * it is taken off both at once.
+ */
+// @ts-ignore: decorator
+@inline
+function liftedCodes(target: i32, magnitude: v128, scale: v128): v128 {
+  const a = f32x4.pmin(f32x4.splat(largestValue(target)), f32x4.div(magnitude, scale));
+  const mantissaBits = target == E4M3 ? 3 : 2;
+  const power = i32x4.max_s(v128.and(a, i32x4.splat(0x7f800000)), i32x4.splat((leastExponent(target) + 127) << 23));
+  const sum = f32x4.add(a, i32x4.add(power, i32x4.splat((23 - mantissaBits) << 23)));
+  return i32x4.add(i32x4.sub(sum, power), i32x4.shr_u(power, 23 - mantissaBits));
+}
+
+/** Codes of eight bfloat16, four pairs of neighbours. */
+// @ts-ignore: decorator
+@inline
+function brainPairs(target: i32, at: usize, scale: v128): v128 {
+  const pairs = v128.load(at);
+  const even = liftedCodes(target, v128.and(i32x4.shl(pairs, 16), i32x4.splat(0x7fffffff)), scale);
+  const odd = liftedCodes(target, v128.and(pairs, i32x4.splat(0x7fff0000)), scale);
+  const mantissaBits = target == E4M3 ? 3 : 2;
+  const lift = ((23 - mantissaBits) << 23) + ((leastExponent(target) + 127) << mantissaBits);
+  return i32x4.sub(i32x4.add(even, i32x4.shl(odd, 8)), i32x4.splat(lift + (lift << 8)));
+}
+
+/** As sixteenCodes, of bfloat16 by pairs of neighbours. */
+// @ts-ignore: decorator
+@inline
+function sixteenOfBrains(target: i32, at: usize, scale: v128): v128 {
+  const codes = i16x8.narrow_i32x4_s(brainPairs(target, at, scale), brainPairs(target, at + 16, scale));
+  const signs = i8x16.narrow_i16x8_s(v128.load(at), v128.load(at, 16));
   return v128.or(codes, v128.and(signs, i8x16.splat(i8.MIN_VALUE)));
 }
 
