@@ -69,7 +69,7 @@ function importTogether({ onResolve, onLoad }) {
     const file = resolve(resolveDir, path).replace(/\.js$/, '.ts');
     const isOurs =
       importer === '' || importer.startsWith(join(root, 'src')) || importer.startsWith(join(root, 'commands'));
-    return isOurs && path !== start.in ? { path: file, namespace: 'entry' } : undefined;
+    return isOurs && file !== join(root, start.in) ? { path: file, namespace: 'entry' } : undefined;
   });
   onLoad({ filter: /./, namespace: 'entry' }, ({ path }) => {
     const file = relative(root, path).split(sep).join('/');

@@ -70,8 +70,8 @@ function isBuilt() {
 
 function build() {
   const digest = digestOfSources();
-  rmSync(join(root, 'dist'), { recursive: true, force: true });
   step('Checking types', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
+  rmSync(join(root, 'dist'), { recursive: true, force: true });
   step('Bundling', process.execPath, ['scripts/bundle.mjs']);
   step('Compiling the kernels', process.execPath, ['scripts/build-kernels.mjs']);
   writeFileSync(join(root, 'dist/.build-stamp'), digest);
