@@ -116,9 +116,11 @@ export class GraphDraft {
 
 /** Rewrites every semantic node of kind `op`: `lower` draws what stands in its place. */
 export function replaceEach(graph: Graph, op: string, lower: (node: GraphNode, into: Replacement) => void): Graph {
+  const isMeant = (node: GraphNode) => node.op === op && node.domain === 'halfbyte';
+  if (!graph.nodes.some(isMeant)) return graph;
   const draft = new GraphDraft(graph);
   draft.graph.nodes = graph.nodes.flatMap((node) => {
-    if (node.op !== op || node.domain !== 'halfbyte') return [node];
+    if (!isMeant(node)) return [node];
     const replacement = new Replacement(draft, node);
     lower(node, replacement);
     return replacement.nodes;
