@@ -38,6 +38,11 @@ export interface TaskDone extends FinishedUnit {
   kept: boolean;
 }
 
+/** A worker's last message: no task is left for it and its files are closed. */
+export interface WorkerClosed {
+  closed: true;
+}
+
 /** An error on its way between threads, which would lose its class. */
 export interface ErrorMessage {
   error: { name: string; message: string; advice?: string; stack?: string; code?: string; syscall?: string };

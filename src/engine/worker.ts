@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { parentPort } from 'node:worker_threads';
 import { loadKernels } from '../kernels/kernels.js';
 import { UnitRunner } from './unit-runner.js';
-import { NEXT_TASK, packError, STOP, type TaskDone, type WorkerStart } from './worker-protocol.js';
+import { NEXT_TASK, packError, STOP, type TaskDone, type WorkerClosed, type WorkerStart } from './worker-protocol.js';
 
 if (!parentPort) throw new Error('this module is the start of a worker thread');
 // Compiled while the main thread still plans.
@@ -18,6 +18,7 @@ try {
     parentPort.postMessage({ task, ...(await runner.runTask(tasks[task])) } satisfies TaskDone);
   }
   runner.close();
+  parentPort.postMessage({ closed: true } satisfies WorkerClosed);
 } catch (error) {
   Atomics.store(state, STOP, 1);
   parentPort.postMessage(packError(error));
