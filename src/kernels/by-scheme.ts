@@ -32,18 +32,23 @@ export interface SchemeKernel {
 
 const notFinite = (x: number) => !Number.isFinite(x);
 
-/** Algorithms that kernels have for integers, by their numbers in assembly/integer_search.ts. */
-const SEARCHES: Partial<Record<QuantizationAlgorithm, number>> = { rtn: 0, mse: 1, kquant: 2 };
+/** Algorithms of integers by their numbers in assembly/search_settings.ts; half_quadratic_units.ts needs none. */
+const SEARCHES: Record<QuantizationAlgorithm, number> = { rtn: 0, mse: 1, kquant: 2, hqq: 0 };
 
 function integerKernel(bits: 4 | 8): SchemeKernel {
   return {
-    supports: ({ algorithm, strategy, scale_dtype }) =>
-      algorithm in SEARCHES && scale_dtype in KERNEL_DTYPES && (strategy === 'group' || strategy === 'channel'),
+    supports: ({ strategy, scale_dtype }) =>
+      scale_dtype in KERNEL_DTYPES && (strategy === 'group' || strategy === 'channel'),
     run(wasm, { dtype, from, rows, cols, args, out }) {
       const flip = args.signed ? (bits === 4 ? 0x88 : 0x80) : 0;
-      wasm.integerSettings(bits, Number(args.symmetric), KERNEL_DTYPES[args.scale_dtype] as number, flip);
-      wasm.searchSettings(SEARCHES[args.algorithm] as number);
+      const scaleDtype = KERNEL_DTYPES[args.scale_dtype] as number;
+      wasm.integerSettings(bits, Number(args.symmetric), scaleDtype, flip);
+      wasm.searchSettings(SEARCHES[args.algorithm]);
       const parts = [out.codes, out.scales, args.symmetric ? 0 : out.zero_points] as const;
+      if (args.algorithm === 'hqq') {
+        const group = args.strategy === 'channel' ? 0 : (args.group_size as number);
+        return wasm.halfQuadratic(dtype, scaleDtype, from, rows, cols, group, ...parts) !== 0;
+      }
       return args.strategy === 'channel'
         ? wasm.integerRows(dtype, from, rows, cols, ...parts) !== 0
         : wasm.integerGroups(dtype, from, rows, cols, args.group_size as number, ...parts) !== 0;

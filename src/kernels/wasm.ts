@@ -33,6 +33,17 @@ export interface KernelExports {
     scales: number,
     zeroPoints: number,
   ): number;
+  halfQuadratic(
+    dtype: number,
+    scaleDtype: number,
+    from: number,
+    rows: number,
+    cols: number,
+    group: number,
+    codes: number,
+    scales: number,
+    zeroPoints: number,
+  ): number;
   rotaryRows(
     frequencies: number,
     count: number,

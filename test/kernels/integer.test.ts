@@ -13,7 +13,7 @@ const settings = fc.record({
   symmetric: fc.boolean(),
   signed: fc.boolean(),
   scale_dtype: fc.constantFrom('F32' as const, 'F16' as const, 'BF16' as const),
-  algorithm: fc.constantFrom('rtn' as const, 'mse' as const, 'kquant' as const),
+  algorithm: fc.constantFrom('rtn' as const, 'mse' as const, 'kquant' as const, 'hqq' as const),
 });
 
 for (const dtype of DTYPES) {
@@ -51,7 +51,7 @@ for (const dtype of DTYPES) {
       );
       for (const scheme of ['int4', 'int8']) {
         for (const symmetric of [true, false]) {
-          for (const algorithm of ['rtn', 'mse', 'kquant'] as const) {
+          for (const algorithm of ['rtn', 'mse', 'kquant', 'hqq'] as const) {
             const args = { ...base, scheme, symmetric, algorithm };
             await sameAsTwin(matrix, { ...args, strategy: 'channel' });
             await sameAsTwin(matrix, { ...args, strategy: 'group', group_size: 64 });
@@ -67,12 +67,13 @@ for (const dtype of DTYPES) {
         fc.integer({ min: 0, max: 5 * 75 - 1 }),
         fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY),
         fc.constantFrom('group' as const, 'channel' as const),
-        async (index, value, strategy) => {
+        fc.constantFrom('rtn' as const, 'hqq' as const),
+        async (index, value, strategy, algorithm) => {
           const values = Float32Array.from({ length: 5 * 75 }, (_, i) => Math.cos(i));
           values[index] = value;
           values[values.length - 1] = value;
           const matrix = stored(dtype, 5, 75, values);
-          const args: QuantizationArgs = { ...base, scheme: 'int4', strategy, group_size: 16 };
+          const args: QuantizationArgs = { ...base, scheme: 'int4', strategy, group_size: 16, algorithm };
           const refusal = { row: Math.floor(index / 75), column: index % 75, value };
           assert.equal(await byKernel(matrix, args), refusal);
           assert.equal(await byTwin(matrix, args), refusal);
@@ -82,11 +83,10 @@ for (const dtype of DTYPES) {
   });
 }
 
-test('without a kernel: other algorithms, other schemes, dtypes that are no weights', () => {
+test('without a kernel: other schemes, dtypes that are no weights', () => {
   const { supports } = loadKernels();
   const args: QuantizationArgs = { ...base, scheme: 'int4', strategy: 'group', group_size: 32 };
   assert.ok(supports('BF16', args));
-  assert.not(supports('BF16', { ...args, algorithm: 'hqq' }));
   assert.not(supports('BF16', { ...args, scheme: 'constructor' }));
   assert.not(supports('I32', args));
 });

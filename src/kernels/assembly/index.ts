@@ -4,6 +4,7 @@ export { scaledFloats } from './dequantize';
 export { convertFloats } from './floats';
 export { fp8Blocks } from './fp8';
 export { ggmlBlocks, refusedIndex, refusedValue } from './ggml_blocks';
+export { halfQuadratic } from './half_quadratic_units';
 export { integerSettings } from './integer_grids';
 export { integerGroups } from './integer_groups';
 export { integerRows } from './integer_rows';
