@@ -80,7 +80,9 @@ widen(dtype, bytes, values);
 kernels.reserve(bytes.length + 8 * WEIGHTS);
 kernels.bytes(kernels.heapBase, bytes.length).set(bytes);
 
-console.log('| scheme | scale for each | algorithm | kernel, ns a weight | GB/s | twin, ns a weight |\n|---|---|---|---|---|---|');
+console.log(
+  '| scheme | scale for each | algorithm | kernel, ns a weight | GB/s | twin, ns a weight |\n|---|---|---|---|---|---|',
+);
 for (const id of ids('schemes')) {
   const scheme = (await find('schemes', id))!;
   for (const { label, args } of settingsOf(scheme)) {

@@ -85,6 +85,26 @@ function fp8Kernel(target: 0 | 1): SchemeKernel {
   };
 }
 
+/** `format` is the number in assembly/e2m1_groups.ts. */
+function e2m1Kernel(format: 0 | 1): SchemeKernel {
+  return {
+    supports: ({ algorithm }) => algorithm === 'rtn' || algorithm === 'mse',
+    run(wasm, { dtype, from, rows, cols, args, out }) {
+      const isSearched = Number(args.algorithm === 'mse');
+      const parts = [out.codes, out.scales, out.global_scale ?? 0] as const;
+      return wasm.e2m1Groups(format, isSearched, dtype, from, rows, cols, args.amax ?? Number.NaN, ...parts) !== 0;
+    },
+    refuses: notFinite,
+  };
+}
+
+const nf4Kernel: SchemeKernel = {
+  supports: () => true,
+  run: (wasm, { dtype, from, rows, cols, args, out }) =>
+    wasm.nf4Blocks(dtype, from, rows * cols, args.group_size as number, out.codes, out.scales) !== 0,
+  refuses: notFinite,
+};
+
 /** `format` is the number in assembly/ggml_blocks.ts. */
 function blockKernel(format: number): SchemeKernel {
   return {
@@ -105,6 +125,9 @@ export const SCHEME_KERNELS: Record<string, SchemeKernel> = {
   int8: integerKernel(8),
   fp8_e4m3: fp8Kernel(0),
   fp8_e5m2: fp8Kernel(1),
+  nf4: nf4Kernel,
+  mxfp4: e2m1Kernel(0),
+  nvfp4: e2m1Kernel(1),
   q4_0: blockKernel(0),
   q8_0: blockKernel(1),
   q4_k: blockKernel(2),

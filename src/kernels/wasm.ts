@@ -64,6 +64,19 @@ export interface KernelExports {
     codes: number,
     scales: number,
   ): number;
+  e2m1Groups(
+    format: number,
+    isSearched: number,
+    dtype: number,
+    from: number,
+    rows: number,
+    cols: number,
+    amax: number,
+    codes: number,
+    scales: number,
+    globalScale: number,
+  ): number;
+  nf4Blocks(dtype: number, from: number, count: number, block: number, codes: number, scales: number): number;
   scaledFloats(
     format: number,
     codes: number,

@@ -23,4 +23,5 @@ export default groupScaledFloat('mxfp4', {
   },
   multiplier: (code) => f8e8m0ToFloat32(code),
   candidates: (usual) => [usual + 1, usual - 1].filter((code) => code >= 0 && code <= 254),
+  unit: (code, usual) => 4 ** (code - usual),
 });

@@ -30,6 +30,7 @@ export default groupScaledFloat('nvfp4', {
     Array.from({ length: 2 * REACH }, (_, i) => usual + (i < REACH ? REACH - i : REACH - 1 - i)).filter(
       (code) => code >= 1 && code <= 0x7e,
     ),
+  unit: (code) => E4M3_VALUES[code] ** 2,
 });
 
 function multiplierOf(code: number, globalScale: number): number {

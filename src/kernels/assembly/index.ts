@@ -1,3 +1,4 @@
+export { e2m1Groups } from './e2m1_groups';
 export { errorSettings } from './error_grids';
 export { measureRows } from './error_calls';
 export { scaledFloats } from './dequantize';
@@ -9,6 +10,7 @@ export { integerSettings } from './integer_grids';
 export { integerGroups } from './integer_groups';
 export { integerRows } from './integer_rows';
 export { searchSettings } from './search_settings';
+export { nf4Blocks } from './nf4';
 export { rotaryRows } from './rotary';
 export { TABLE as byteTable, widenBrains, widenBytes, widenDoubles, widenHalves } from './widen';
 export { finishDigest, startDigest, updateDigest } from './xxh64';

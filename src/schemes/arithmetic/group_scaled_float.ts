@@ -37,17 +37,21 @@ export interface GroupScaling {
   scaleOf(amax: number, globalScale: number): GroupScale;
   /** Multiplier of a stored scale. */
   multiplier(code: number, globalScale: number): number;
-  /** Stored scales that a search over the group's squared error tries, `usual` among them. */
+  /** Stored scales that a search over the group's squared error tries beside `usual`. */
   candidates(usual: number): number[];
+  /** The square of what a unit of a scale's codes is worth, in proportion to that of the others. */
+  unit(code: number, usual: number): number;
 }
 
+/** Squares of what rounding takes from a group, in units of its codes: pairs of values go to four sums in turn. */
 function squaredError(values: Float32Array, from: number, end: number, multiplier: number): number {
-  let sum = 0;
+  const sums = new Float32Array(4);
   for (let i = from; i < end; i++) {
-    const rest = values[i] - E2M1_VALUES[float32ToE2m1(f32(values[i] / multiplier))] * multiplier;
-    sum += rest * rest;
+    const x = f32(values[i] / multiplier);
+    const rest = f32(x - E2M1_VALUES[float32ToE2m1(x)]);
+    sums[((i - from) >> 1) & 3] += f32(rest * rest);
   }
-  return sum;
+  return f32(f32(sums[0] + sums[1]) + f32(sums[2] + sums[3]));
 }
 
 /**
@@ -55,7 +59,8 @@ function squaredError(values: Float32Array, from: number, end: number, multiplie
  *
  * Parts: codes uint8 [rows, ceil(cols / 2)], even columns in low nibbles, a missing last one 0; scales
  * [rows, ceil(cols / group)]; where the format has one, global_scale float32 [1]. value = E2M1(code) * multiplier.
- * `rtn` takes the usual scale, `mse` the one of its neighbours with the least squared error, the larger of equals.
+ * `rtn` takes the usual scale, `mse` the one of its neighbours with the least squared error, the usual one of
+ * equals, otherwise the larger; errors are float32.
  */
 export function groupScaledFloat(id: string, scaling: GroupScaling): Scheme {
   const { group } = scaling;
@@ -63,10 +68,10 @@ export function groupScaledFloat(id: string, scaling: GroupScaling): Scheme {
 
   function bestScale(values: Float32Array, from: number, end: number, usual: GroupScale, globalScale: number) {
     let best = usual;
-    let least = squaredError(values, from, end, usual.multiplier);
+    let least = f32(squaredError(values, from, end, usual.multiplier) * scaling.unit(usual.code, usual.code));
     for (const code of scaling.candidates(usual.code)) {
       const multiplier = scaling.multiplier(code, globalScale);
-      const error = squaredError(values, from, end, multiplier);
+      const error = f32(squaredError(values, from, end, multiplier) * scaling.unit(code, usual.code));
       if (error < least) {
         least = error;
         best = { code, multiplier };

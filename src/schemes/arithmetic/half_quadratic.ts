@@ -54,7 +54,7 @@ interface Sums {
 
 /** The integer nearest to x within integer bounds, halves to even; the least for what is not a number. */
 const nearestWithin = (x: number, least: number, most: number): number =>
-  f32((x > least ? (x < most ? x : most) : least) + TO_INTEGER) - TO_INTEGER;
+  f32((x > least ? Math.min(x, most) : least) + TO_INTEGER) - TO_INTEGER;
 
 /** One round over a group: `share` is 1 / beta. A residual r shrinks by min(|r|, |r|^(p-1) / beta) towards 0. */
 function sumsOf(
