@@ -10,8 +10,9 @@ const NVFP4: i32 = 1;
 /** E4M3 code of 0.125, which stands for 0. */
 const SCALE_FOR_ZERO: i32 = 0x20;
 
-/** The tensor's divisor of scales. */
+/** The tensor's divisor of scales, and by E4M3 code what values are divided by. */
 let globalScale: f32 = 1;
+const MULTIPLIERS: usize = memory.data(128 * 4, 16);
 
 /** A group that is not whole, or of halves, which are made float32; and its codes. */
 const GROUP: usize = memory.data(128, 16);
@@ -46,7 +47,7 @@ function scaleCode(format: i32, amax: f32): i32 {
 // @ts-ignore: decorator
 @inline
 function divisorOf(format: i32, code: i32): v128 {
-  return f32x4.splat(format == MXFP4 ? powerOfTwo(254 - code) : e4m3Value(code) / globalScale);
+  return format == MXFP4 ? f32x4.splat(powerOfTwo(254 - code)) : v128.load32_splat(MULTIPLIERS + (code << 2));
 }
 
 // @ts-ignore: decorator
@@ -129,11 +130,15 @@ function unitOf(format: i32, code: i32, usual: i32): f32 {
 // @ts-ignore: decorator
 @inline
 function bestScale(dtype: i32, format: i32, from: usize, usual: i32): i32 {
-  let best = usual;
-  let least = squaredError(dtype, format, from, usual) * unitOf(format, usual, usual);
   const reach = format == MXFP4 ? 1 : 2;
-  for (let code = usual + reach; code >= usual - reach; code--) {
-    if (code == usual || code < (format == MXFP4 ? 0 : 1) || code > (format == MXFP4 ? 254 : 0x7e)) continue;
+  const lowest = format == MXFP4 ? 0 : 1;
+  const highest = format == MXFP4 ? 254 : 0x7e;
+  let best = usual;
+  let least: f32 = Infinity;
+  for (let turn = reach + 1; turn >= -reach; turn--) {
+    // the usual scale comes first
+    const code = turn > reach ? usual : usual + turn;
+    if (turn == 0 || code < lowest || code > highest) continue;
     const error = squaredError(dtype, format, from, code) * unitOf(format, code, usual);
     if (error < least) {
       least = error;
@@ -196,6 +201,7 @@ export function e2m1Groups(
     const largest = isNaN(amax) ? <f64>largestMagnitude(dtype, from, rows * cols) : amax;
     globalScale = largest == 0 ? 1 : min(<f32>(2688.0 / largest), f32.MAX_VALUE);
     store<f32>(global, globalScale);
+    for (let code = 0; code < 127; code++) store<f32>(MULTIPLIERS + (code << 2), e4m3Value(code) / globalScale);
   }
   const group: usize = format == MXFP4 ? 32 : 16;
   const size = bytesOf(dtype);
