@@ -11,7 +11,7 @@ const vectors = JSON.parse(
 ) as { cases: string[]; values: string; types: Record<string, { bytes: string }> };
 const values = new Float32Array(Uint8Array.from(Buffer.from(vectors.values, 'base64')).buffer);
 
-for (const id of ['q4_0', 'q8_0', 'q4_k', 'q5_k', 'q6_k']) {
+for (const id of ['q4_0', 'q4_1', 'q5_0', 'q5_1', 'q8_0', 'q4_k', 'q5_k', 'q6_k']) {
   test(`${id}: the kernel gives ggml's bytes`, async () => {
     const { defaults } = (await find('schemes', id))!;
     const packed = await byKernel(stored('F32', vectors.cases.length, 256, values), defaults);

@@ -1,13 +1,20 @@
-// ggml's blocks: twins of schemes/ggml, formats q4_0, q8_0, q4_k, q5_k and q6_k.
+// ggml's blocks: twins of schemes/ggml. Those of 256 values are here, those of 32 in ggml_simple_blocks.ts.
 import { allFinite } from './floats';
 import { CODES, GROUP_MAX_EPS, minimum, nearestInt, searchScale, searchScaleAndMinimum, VALUES } from './ggml_search';
-import { bytesOf, F16, F32, halfCodes, halfValues } from './lanes';
+import { encodeQ4_0, encodeQ4_1, encodeQ5_0, encodeQ5_1, encodeQ8_0, storeHalf } from './ggml_simple_blocks';
+import { bytesOf, F16, F32, halfValues } from './lanes';
 import { widenBrains, widenHalves } from './widen';
 
 const Q4_0: i32 = 0;
-const Q8_0: i32 = 1;
-const Q4_K: i32 = 2;
-const Q5_K: i32 = 3;
+const Q4_1: i32 = 1;
+const Q5_0: i32 = 2;
+const Q5_1: i32 = 3;
+const Q8_0: i32 = 4;
+const Q4_K: i32 = 5;
+const Q5_K: i32 = 6;
+
+/** Bytes of a block of each. */
+const BLOCK_BYTES: usize = memory.data<u8>([18, 20, 22, 24, 34, 144, 176, 210]);
 
 const SCALES: usize = memory.data(64, 16);
 const MINIMA: usize = memory.data(32, 16);
@@ -28,62 +35,10 @@ function value(i: usize): f32 {
   return load<f32>(VALUES + 4 * i);
 }
 
-/** Stores a half float; false where it is infinite. */
-// @ts-ignore: decorator
-@inline
-function storeHalf(to: usize, x: f32): bool {
-  const code = i32x4.extract_lane(halfCodes(f32x4.splat(x)), 0);
-  store<u16>(to, <u16>code);
-  return (code & 0x7c00) != 0x7c00;
-}
-
 // @ts-ignore: decorator
 @inline
 function loadHalf(from: usize): f32 {
   return f32x4.extract_lane(halfValues(i32x4.splat(load<u16>(from))), 0);
-}
-
-/** The value of the greatest magnitude of 32, the first of equals. */
-function extreme(): f32 {
-  let amax: f32 = 0;
-  let found: f32 = 0;
-  for (let i: usize = 0; i < 32; i++) {
-    if (amax < abs(value(i))) {
-      amax = abs(value(i));
-      found = value(i);
-    }
-  }
-  return found;
-}
-
-/** C's (int8_t)x on x86, where NaN and infinity become 0: what a scale without an inverse leads to. */
-// @ts-ignore: decorator
-@inline
-function toInt8(x: f32): i32 {
-  return abs(x) < 2147483648.0 ? <i32>(<i8>(<i32>x)) : 0;
-}
-
-function encodeQ4_0(to: usize): bool {
-  const d = extreme() / <f32>-8;
-  const inverse: f32 = d != 0 ? <f32>1 / d : 0;
-  for (let j: usize = 0; j < 16; j++) {
-    const low = min(15, toInt8(value(j) * inverse + <f32>8.5));
-    const high = min(15, toInt8(value(j + 16) * inverse + <f32>8.5));
-    store<u8>(to + 2 + j, <u8>((low & 15) | ((high & 15) << 4)));
-  }
-  return storeHalf(to, d);
-}
-
-function encodeQ8_0(to: usize): bool {
-  const d = abs(extreme()) / <f32>127;
-  const inverse: f32 = d != 0 ? <f32>1 / d : 0;
-  for (let j: usize = 0; j < 32; j++) {
-    const x = value(j) * inverse;
-    // in double precision, where adding a half is exact
-    const rounded = <f32>floor<f64>(<f64>abs(x) + 0.5);
-    store<u8>(to + 2 + j, <u8>toInt8(x < 0 ? -rounded : rounded));
-  }
-  return storeHalf(to, d);
 }
 
 function scaleOf(scales: usize, j: usize): i32 {
@@ -198,6 +153,9 @@ function encodeQ6_K(to: usize): bool {
 
 function encode(format: i32, to: usize): bool {
   if (format == Q4_0) return encodeQ4_0(to);
+  if (format == Q4_1) return encodeQ4_1(to);
+  if (format == Q5_0) return encodeQ5_0(to);
+  if (format == Q5_1) return encodeQ5_1(to);
   if (format == Q8_0) return encodeQ8_0(to);
   if (format == Q4_K) return encodeWithMinimum(to, 15, -1, 20);
   if (format == Q5_K) return encodeWithMinimum(to, 31, -0.5, 15);
@@ -216,7 +174,7 @@ function load32(dtype: i32, from: usize, count: usize, block: usize): void {
 export function ggmlBlocks(format: i32, dtype: i32, from: usize, rows: usize, cols: usize, out: usize): i32 {
   if (!allFinite(dtype, from, rows * cols)) return 0;
   const block: usize = format <= Q8_0 ? 32 : 256;
-  const nbytes: usize = format == Q4_0 ? 18 : format == Q8_0 ? 34 : format == Q4_K ? 144 : format == Q5_K ? 176 : 210;
+  const nbytes = <usize>load<u8>(BLOCK_BYTES + format);
   const size = bytesOf(dtype);
   let to = out;
   for (let row: usize = 0; row < rows; row++) {
