@@ -19,6 +19,7 @@ import {
   zeroPointCode,
 } from './integer_grids';
 import { BF16, bytesOf, F16, F32, halfValues } from './lanes';
+import { transposeFour } from './transpose';
 import { widenBrains } from './widen';
 
 /** A piece of each of four units as float32, zeros behind the end of a unit. */
@@ -44,24 +45,11 @@ function stage(done: usize, count: usize): void {
   }
 }
 
-/** STAGE by lanes: `count` values of each unit, rounded up to a multiple of 4. */
+/** STAGE by lanes. */
+// @ts-ignore: decorator
+@inline
 function transpose(count: usize): void {
-  for (let i: usize = 0; i < count; i += 4) {
-    const at = STAGE + 4 * i;
-    const a = v128.load(at);
-    const b = v128.load(at, 1024);
-    const c = v128.load(at, 2048);
-    const d = v128.load(at, 3072);
-    const abLow = v128.shuffle<i32>(a, b, 0, 4, 1, 5);
-    const abHigh = v128.shuffle<i32>(a, b, 2, 6, 3, 7);
-    const cdLow = v128.shuffle<i32>(c, d, 0, 4, 1, 5);
-    const cdHigh = v128.shuffle<i32>(c, d, 2, 6, 3, 7);
-    const to = LANES + 16 * i;
-    v128.store(to, v128.shuffle<i64>(abLow, cdLow, 0, 2));
-    v128.store(to, v128.shuffle<i64>(abLow, cdLow, 1, 3), 16);
-    v128.store(to, v128.shuffle<i64>(abHigh, cdHigh, 0, 2), 32);
-    v128.store(to, v128.shuffle<i64>(abHigh, cdHigh, 1, 3), 48);
-  }
+  transposeFour(STAGE, 4 * PIECE, count, LANES);
 }
 
 /** The plain grids of four units, whose ranges go the way of raw bits. */
