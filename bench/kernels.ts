@@ -61,6 +61,9 @@ function settingsOf(scheme: Scheme): { label: string; args: QuantizationArgs }[]
     for (const symmetric of [true, false]) {
       for (const algorithm of ['rtn', 'mse', 'kquant', 'hqq'] as const) {
         const args: QuantizationArgs = { ...defaults, ...extent, symmetric, algorithm };
+        const isPlain = scheme.type === 'float' && !('scales' in scheme.layout(1, COLS, args));
+        // a value by itself has no scale to choose
+        if (isPlain && (extent.strategy !== 'tensor' || algorithm !== 'rtn')) continue;
         const where = extent.strategy === 'group' ? `group ${extent.group_size}` : extent.strategy;
         const label = `${args.scheme} | ${where}${symmetric ? '' : ', asymmetric'} | ${algorithm}`;
         try {

@@ -32,7 +32,7 @@ export interface SchemeKernel {
 
 const notFinite = (x: number) => !Number.isFinite(x);
 
-/** Algorithms of integers by their numbers in assembly/search_settings.ts; half_quadratic_units.ts needs none. */
+/** Algorithms of integers by their numbers in assembly/search_settings.ts; `hqq` needs none. */
 const SEARCHES: Record<QuantizationAlgorithm, number> = { rtn: 0, mse: 1, kquant: 2, hqq: 0 };
 
 function integerKernel(bits: 4 | 8): SchemeKernel {
@@ -46,8 +46,9 @@ function integerKernel(bits: 4 | 8): SchemeKernel {
       wasm.searchSettings(SEARCHES[args.algorithm]);
       const parts = [out.codes, out.scales, args.symmetric ? 0 : out.zero_points] as const;
       if (args.algorithm === 'hqq') {
-        const group = args.strategy === 'channel' ? 0 : (args.group_size as number);
-        return wasm.halfQuadratic(dtype, scaleDtype, from, rows, cols, group, ...parts) !== 0;
+        return args.strategy === 'channel'
+          ? wasm.halfQuadraticRows(dtype, scaleDtype, from, rows, cols, ...parts) !== 0
+          : wasm.halfQuadraticGroups(dtype, scaleDtype, from, rows, cols, args.group_size as number, ...parts) !== 0;
       }
       return args.strategy === 'channel'
         ? wasm.integerRows(dtype, from, rows, cols, ...parts) !== 0

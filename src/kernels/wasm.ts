@@ -33,13 +33,23 @@ export interface KernelExports {
     scales: number,
     zeroPoints: number,
   ): number;
-  halfQuadratic(
+  halfQuadraticGroups(
     dtype: number,
     scaleDtype: number,
     from: number,
     rows: number,
     cols: number,
     group: number,
+    codes: number,
+    scales: number,
+    zeroPoints: number,
+  ): number;
+  halfQuadraticRows(
+    dtype: number,
+    scaleDtype: number,
+    from: number,
+    rows: number,
+    cols: number,
     codes: number,
     scales: number,
     zeroPoints: number,

@@ -1,4 +1,4 @@
-// Algorithm `hqq` of up to four groups or rows side by side, one in each lane: twin of
+// Algorithm `hqq` of four groups or rows side by side, one in each lane: twin of
 // schemes/arithmetic/half_quadratic.ts, which says what is computed and why.
 import { asymmetric, bits } from './integer_grids';
 
@@ -14,16 +14,17 @@ export const LANES: usize = memory.data(4 * 256 * 4, 16);
 /** Sums of a round: |r|^p, d, d d, u, d u. */
 const SUMS: usize = memory.data(5 * 16, 16);
 
-/** Of the four: values to steps of the plain grid, grids in such steps, and what is left to do. */
+/** Of each: what takes values to steps of the plain grid, grids in such steps, and how far it is. */
 let inverse: v128 = i32x4.splat(0);
 let scale: v128 = i32x4.splat(0);
 let zero: v128 = i32x4.splat(0);
-let bestScale: v128 = i32x4.splat(0);
-let bestZero: v128 = i32x4.splat(0);
+export let bestScale: v128 = i32x4.splat(0);
+export let bestZero: v128 = i32x4.splat(0);
 let least: v128 = i32x4.splat(0);
-let isDescending: v128 = i32x4.splat(0);
-let share: f32 = 0;
-let round: i32 = 0;
+let share: v128 = i32x4.splat(0);
+let rounds: v128 = i32x4.splat(0);
+/** Those that have not ended. */
+export let isDescending: v128 = i32x4.splat(0);
 
 // @ts-ignore: decorator
 @inline
@@ -63,21 +64,20 @@ function addTo(index: usize, sum: v128): void {
   v128.store(at, f32x4.add(v128.load(at), sum));
 }
 
-/** Readies the descent of four from their plain grids; a scale whose inverse is 0 or infinite stays. */
-export function startDescent(plain: v128, zeroPoints: v128): void {
-  inverse = v128.andnot(f32x4.div(f32x4.splat(1), plain), f32x4.eq(plain, f32x4.splat(0)));
+/** Readies those of `mask` to descend from their plain grids; a scale whose inverse is 0 or infinite stays. */
+export function startDescent(mask: v128, plain: v128, zeroPoints: v128): void {
+  const exact = v128.andnot(f32x4.div(f32x4.splat(1), plain), f32x4.eq(plain, f32x4.splat(0)));
+  inverse = v128.bitselect(exact, inverse, mask);
   const magnitude = f32x4.abs(inverse);
-  isDescending = v128.and(
-    f32x4.gt(magnitude, f32x4.splat(0)),
-    f32x4.le(magnitude, f32x4.splat(f32.MAX_VALUE)),
-  );
-  scale = f32x4.splat(1);
-  zero = zeroPoints;
-  bestScale = scale;
-  bestZero = zero;
-  least = f32x4.splat(Infinity);
-  share = <f32>1 / <f32>10;
-  round = 0;
+  const isUsable = v128.and(f32x4.gt(magnitude, f32x4.splat(0)), f32x4.le(magnitude, f32x4.splat(f32.MAX_VALUE)));
+  isDescending = v128.bitselect(isUsable, isDescending, mask);
+  scale = v128.bitselect(f32x4.splat(1), scale, mask);
+  zero = v128.bitselect(zeroPoints, zero, mask);
+  bestScale = v128.bitselect(scale, bestScale, mask);
+  bestZero = v128.bitselect(zero, bestZero, mask);
+  least = v128.bitselect(f32x4.splat(Infinity), least, mask);
+  share = v128.bitselect(f32x4.splat(<f32>1 / <f32>10), share, mask);
+  rounds = v128.andnot(rounds, mask);
   memory.fill(SUMS, 0, 80);
 }
 
@@ -86,7 +86,7 @@ export function addPiece(count: usize): void {
   const steps = f32x4.div(f32x4.splat(1), scale);
   const lowest = f32x4.neg(zero);
   const highest = highestCode();
-  const shares = f32x4.splat(share);
+  const shares = share;
   let error = f32x4.splat(0);
   let codes = f32x4.splat(0);
   let squares = f32x4.splat(0);
@@ -146,28 +146,16 @@ function refit(counts: v128): v128 {
   return isFitted;
 }
 
-/** Ends a round over `counts` values (as float32) of each; false where none of the four goes on. */
-export function endRound(counts: v128): bool {
+/** Ends a round over `counts` values (as float32) of each. */
+export function endRound(counts: v128): void {
   const error = v128.load(SUMS);
   isDescending = v128.and(isDescending, f32x4.lt(error, least));
   least = v128.bitselect(error, least, isDescending);
   bestScale = v128.bitselect(scale, bestScale, isDescending);
   bestZero = v128.bitselect(zero, bestZero, isDescending);
   isDescending = v128.and(isDescending, refit(counts));
-  share /= GROWTH;
+  share = f32x4.div(share, f32x4.splat(GROWTH));
+  rounds = i32x4.add(rounds, i32x4.splat(1));
+  isDescending = v128.and(isDescending, i32x4.lt_s(rounds, i32x4.splat(ROUNDS)));
   memory.fill(SUMS, 0, 80);
-  return ++round < ROUNDS && v128.any_true(isDescending);
-}
-
-/** Whether anything is to be done at all. */
-export function descends(): bool {
-  return v128.any_true(isDescending);
-}
-
-/** The best grids: scales in steps of the plain one, and zero points. */
-export function descendedScales(): v128 {
-  return bestScale;
-}
-export function descendedZeros(): v128 {
-  return bestZero;
 }

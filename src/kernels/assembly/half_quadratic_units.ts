@@ -1,77 +1,91 @@
-// Rows quantized with algorithm `hqq`, by groups or by rows: what shares a scale is a unit, and four are worked on side
-// by side, in pieces. Twin: schemes/arithmetic/integer_scheme.ts with half_quadratic.ts.
-import { allFinite } from './floats';
-import { addPiece, descendedScales, descendedZeros, descends, endRound, LANES, PIECE, startDescent } from './half_quadratic';
-import {
-  bits,
-  bytesOfScale,
-  CODES,
-  chooseBatch,
-  copyValues,
-  encode,
-  flip,
-  HIGHS,
-  LOWS,
-  SCALES,
-  setCode,
-  storeGrids,
-  ZEROS,
-  zeroPointCode,
-} from './integer_grids';
+// What `hqq` by groups and by rows share: up to four units, each of which has a scale, staged as float32 and by lanes,
+// their plain grids, and their codes. Twin: schemes/arithmetic/integer_scheme.ts with half_quadratic.ts.
+import { bestScale, bestZero, PIECE } from './half_quadratic';
+import { bits, CODES, chooseBatch, encode, HIGHS, LOWS, SCALES, setCode, storeGrids, ZEROS } from './integer_grids';
 import { BF16, bytesOf, F16, F32, halfValues } from './lanes';
 import { transposeFour } from './transpose';
-import { widenBrains } from './widen';
+import { widenBrains, widenHalves } from './widen';
 
 /** A piece of each of four units as float32, zeros behind the end of a unit. */
-const STAGE: usize = memory.data(4 * 256 * 4, 16);
-const COUNTS: usize = memory.data(16, 16);
-/** Where the values of each unit begin. */
+export const STAGE: usize = memory.data(4 * 256 * 4, 16);
+/** Where the values of each unit begin, and how many there are: 0 where there is no unit. */
 const SOURCES: usize = memory.data(16, 16);
+const HELD: usize = memory.data(16, 16);
 
 /** Settings of one call. */
 let valueType: i32 = F32;
 let scaleType: i32 = F32;
 
-/** Puts the values [done, done + count) of the four units into STAGE. */
-function stage(done: usize, count: usize): void {
+export function unitSettings(dtype: i32, scaleDtype: i32): void {
+  valueType = dtype;
+  scaleType = scaleDtype;
+}
+
+export function placeUnit(slot: usize, source: usize, count: usize): void {
+  store<u32>(SOURCES + 4 * slot, source);
+  store<u32>(HELD + 4 * slot, count);
+}
+
+/** How many values each unit has, as float32. */
+export function unitCounts(): v128 {
+  return f32x4.convert_i32x4_s(v128.load(HELD));
+}
+
+/** Puts values [done, done + count) of the four units into STAGE, and side by side to `lanes`. */
+export function stage(done: usize, count: usize, lanes: usize): void {
   memory.fill(STAGE, 0, 16 * PIECE);
-  for (let k: usize = 0; k < 4; k++) {
-    const held = <usize>load<f32>(COUNTS + 4 * k);
+  for (let slot: usize = 0; slot < 4; slot++) {
+    const held = <usize>load<u32>(HELD + 4 * slot);
     if (held <= done) continue;
-    const source = load<u32>(SOURCES + 4 * k) + done * bytesOf(valueType);
-    const to = STAGE + 4 * PIECE * k;
-    if (valueType == BF16) widenBrains(source, min(count, held - done), to);
-    else copyValues(valueType, source, min(count, held - done), to);
+    const source = load<u32>(SOURCES + 4 * slot) + done * bytesOf(valueType);
+    const to = STAGE + 4 * PIECE * slot;
+    const part = min(count, held - done);
+    if (valueType == BF16) widenBrains(source, part, to);
+    else if (valueType == F16) widenHalves(source, part, to);
+    else memory.copy(to, source, 4 * part);
+  }
+  transposeFour(STAGE, 4 * PIECE, count, lanes);
+}
+
+/** Greatest and least values of the four so far, 0 included. */
+let high: v128 = i32x4.splat(0);
+let low: v128 = i32x4.splat(0);
+
+export function startRange(): void {
+  high = i32x4.splat(0);
+  low = i32x4.splat(0);
+}
+
+/** Takes `count` values of each into the range. */
+export function widenRange(count: usize, lanes: usize): void {
+  for (let at = lanes; at < lanes + 16 * count; at += 16) {
+    high = f32x4.pmax(high, v128.load(at));
+    low = f32x4.pmin(low, v128.load(at));
   }
 }
 
-/** STAGE by lanes. */
-// @ts-ignore: decorator
-@inline
-function transpose(count: usize): void {
-  transposeFour(STAGE, 4 * PIECE, count, LANES);
-}
+/** Scales and zero points of the four plain grids. */
+export let plainScale: v128 = i32x4.splat(0);
+export let plainZero: v128 = i32x4.splat(0);
 
-/** The plain grids of four units, whose ranges go the way of raw bits. */
-function choosePlain(high: v128, low: v128): void {
+/** Chooses the plain grids for the range. They go by the raw bits of greatest and least values, where 0 is -0 too. */
+export function choosePlain(): void {
+  const least = v128.or(low, i32x4.splat(i32.MIN_VALUE));
   memory.fill(HIGHS, 0, 128);
   memory.fill(LOWS, 0, 128);
   v128.store(HIGHS, v128.shuffle<i32>(high, high, 0, 0, 0, 0));
   v128.store(HIGHS, v128.shuffle<i32>(high, high, 1, 1, 1, 1), 16);
   v128.store(HIGHS, v128.shuffle<i32>(high, high, 2, 2, 2, 2), 32);
   v128.store(HIGHS, v128.shuffle<i32>(high, high, 3, 3, 3, 3), 48);
-  v128.store(LOWS, v128.shuffle<i32>(low, low, 0, 0, 0, 0));
-  v128.store(LOWS, v128.shuffle<i32>(low, low, 1, 1, 1, 1), 16);
-  v128.store(LOWS, v128.shuffle<i32>(low, low, 2, 2, 2, 2), 32);
-  v128.store(LOWS, v128.shuffle<i32>(low, low, 3, 3, 3, 3), 48);
+  v128.store(LOWS, v128.shuffle<i32>(least, least, 0, 0, 0, 0));
+  v128.store(LOWS, v128.shuffle<i32>(least, least, 1, 1, 1, 1), 16);
+  v128.store(LOWS, v128.shuffle<i32>(least, least, 2, 2, 2, 2), 32);
+  v128.store(LOWS, v128.shuffle<i32>(least, least, 3, 3, 3, 3), 48);
   chooseBatch(F32, SCALES);
-}
-
-/** Scales of the first four units as float32. */
-function plainScales(): v128 {
-  if (scaleType == F32) return v128.load(SCALES);
-  const codes = v128.load16x4_u(SCALES);
-  return scaleType == F16 ? halfValues(codes) : i32x4.shl(codes, 16);
+  plainZero = v128.load(ZEROS);
+  if (scaleType == F32) plainScale = v128.load(SCALES);
+  else if (scaleType == F16) plainScale = halfValues(v128.load16x4_u(SCALES));
+  else plainScale = i32x4.shl(v128.load16x4_u(SCALES), 16);
 }
 
 /** Where a scale is neither 0 nor infinite as it is stored. */
@@ -83,39 +97,16 @@ function isStorable(scale: v128): v128 {
   return v128.and(i32x4.gt_s(magnitude, i32x4.splat(least)), i32x4.lt_s(magnitude, i32x4.splat(beyond)));
 }
 
-/** Chooses the grids of four units of up to `longest` values, in slots 0 to 3. */
-function chooseFour(longest: usize): void {
-  let high = f32x4.splat(0);
-  let low = f32x4.splat(0);
-  for (let done: usize = 0; done < longest; done += PIECE) {
-    const count = min(PIECE, longest - done);
-    stage(done, count);
-    transpose(count);
-    for (let at = LANES; at < LANES + 16 * count; at += 16) {
-      high = f32x4.pmax(high, v128.load(at));
-      low = f32x4.pmin(low, v128.load(at));
-    }
-  }
-  choosePlain(high, v128.or(low, i32x4.splat(i32.MIN_VALUE)));
-  const plain = plainScales();
-  startDescent(plain, v128.load(ZEROS));
-  for (let goesOn = descends(); goesOn; goesOn = endRound(v128.load(COUNTS))) {
-    for (let done: usize = 0; done < longest; done += PIECE) {
-      const count = min(PIECE, longest - done);
-      if (longest > PIECE) {
-        stage(done, count);
-        transpose(count);
-      }
-      addPiece(count);
-    }
-  }
-  const exact = f32x4.mul(descendedScales(), plain);
-  storeGrids(exact, descendedZeros(), isStorable(exact), 0, SCALES);
+/** Puts the grids that four units with these plain ones have descended to into slots 0 to 3. */
+export function storeDescended(plain: v128, plainZeros: v128): void {
+  const exact = f32x4.mul(bestScale, plain);
+  const isKept = isStorable(exact);
+  const zeros = v128.bitselect(bestZero, plainZeros, isKept);
+  storeGrids(v128.bitselect(exact, plain, isKept), zeros, i32x4.splat(-1), 0, SCALES);
 }
 
-/** Writes the codes of `count` values of the unit in a slot, from code `index` of the part on. */
-function encodePiece(slot: usize, count: usize, codes: usize, index: usize): void {
-  const from = STAGE + 4 * PIECE * slot;
+/** Writes codes of `count` float32 values at `from` on the grid of a slot, from code `index` of the part on. */
+export function encodePiece(from: usize, slot: usize, count: usize, codes: usize, index: usize): void {
   const padded = (count + 15) & ~15;
   if (bits == 8) {
     encode(F32, 8, from, padded, slot, CODES);
@@ -129,65 +120,4 @@ function encodePiece(slot: usize, count: usize, codes: usize, index: usize): voi
   for (let i = whole; i < count; i++) {
     setCode(codes, index + i, (<i32>load<u8>(CODES + (i >> 1)) >> (<i32>(i & 1) << 2)) & 15);
   }
-}
-
-/**
- * Quantizes rows by groups of `group` columns, or by rows where it is 0; after integerSettings. False where a value is
- * not finite. `zeroPoints` is 0 for symmetric codes.
- */
-export function halfQuadratic(
-  dtype: i32,
-  scaleDtype: i32,
-  from: usize,
-  rows: usize,
-  cols: usize,
-  group: usize,
-  codes: usize,
-  scales: usize,
-  zeroPoints: usize,
-): bool {
-  if (!allFinite(dtype, from, rows * cols)) return false;
-  valueType = dtype;
-  scaleType = scaleDtype;
-  const isChannel = group == 0;
-  const unit = isChannel ? cols : group;
-  const blocks = (cols + unit - 1) / unit;
-  const width = <usize>bits;
-  const zeroPointBytes = (blocks * width + 7) >> 3;
-  const scaleBytes = bytesOfScale();
-  // unused nibbles: 8 beside a zero point of a row, 0 at the end of a flat tensor
-  if (zeroPoints != 0) {
-    if (isChannel) memory.fill(zeroPoints, 0, (rows * width + 7) >> 3);
-    else memory.fill(zeroPoints, <u8>(0x88 ^ flip), rows * zeroPointBytes);
-  }
-  if (isChannel && bits == 4) memory.fill(codes, 0, (rows * cols + 1) >> 1);
-  const total = rows * blocks;
-  for (let first: usize = 0; first < total; first += 4) {
-    const held = min<usize>(4, total - first);
-    memory.fill(COUNTS, 0, 16);
-    for (let k: usize = 0; k < held; k++) {
-      const row = (first + k) / blocks;
-      const col = ((first + k) % blocks) * unit;
-      store<u32>(SOURCES + 4 * k, from + (row * cols + col) * bytesOf(dtype));
-      store<f32>(COUNTS + 4 * k, <f32>min(unit, cols - col));
-    }
-    chooseFour(unit);
-    memory.copy(scales + first * scaleBytes, SCALES, held * scaleBytes);
-    for (let done: usize = 0; done < unit; done += PIECE) {
-      const count = min(PIECE, unit - done);
-      if (unit > PIECE) stage(done, count);
-      for (let k: usize = 0; k < held; k++) encodePiece(k, count, codes, (first + k) * unit + done);
-    }
-    for (let k: usize = 0; k < held; k++) {
-      const code = zeroPointCode(k);
-      const row = (first + k) / blocks;
-      if (zeroPoints != 0) {
-        if (isChannel) setCode(zeroPoints, row, code);
-        else setCode(zeroPoints + row * zeroPointBytes, (first + k) % blocks, code);
-      }
-      // 0 * infinity is not the zero point: padding is, whatever the scale
-      for (let i = <usize>load<f32>(COUNTS + 4 * k); i < unit; i++) setCode(codes, (first + k) * unit + i, code);
-    }
-  }
-  return true;
 }
