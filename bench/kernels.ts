@@ -7,7 +7,7 @@ import type { Dtype, Packed, QuantizationArgs, Scheme } from '../src/core/types.
 import { loadKernels } from '../src/kernels/kernels.js';
 import { find, ids } from '../src/registry.js';
 
-const ROWS = 64;
+const ROWS = 16;
 const COLS = 2048;
 const WEIGHTS = ROWS * COLS;
 /** The best of as many runs as fit into this time, in milliseconds. */

@@ -37,12 +37,12 @@ function product(x: v128, y: v128): v128 {
 function slopeOf(x: v128): v128 {
   const tenths = product(f32x4.splat(DECLINE), f32x4.convert_i32x4_s(x));
   const y = i32x4.shl(f32x4.sub(f32x4.splat(ESTIMATE), tenths), 8);
-  const root = product(x, product(product(y, y), y));
-  const rest = product(product(product(root, root), root), y);
-  let polynomial = f32x4.add(product(f32x4.splat(-0.035336822271347046), rest), f32x4.splat(0.16408266127109528));
-  polynomial = f32x4.add(product(polynomial, rest), f32x4.splat(-0.32241350412368774));
-  polynomial = f32x4.add(product(polynomial, rest), f32x4.splat(1.19362473487854));
-  return product(y, polynomial);
+  const square = product(y, y);
+  const fourth = product(square, square);
+  const rest = product(product(product(product(x, x), x), square), product(fourth, fourth));
+  const upper = f32x4.add(product(f32x4.splat(-0.035336822271347046), rest), f32x4.splat(0.16408266127109528));
+  const lower = f32x4.add(product(f32x4.splat(-0.32241350412368774), rest), f32x4.splat(1.19362473487854));
+  return product(y, f32x4.add(product(upper, product(rest, rest)), lower));
 }
 
 // @ts-ignore: decorator
