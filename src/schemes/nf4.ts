@@ -122,9 +122,13 @@ const nf4: Scheme = {
     const block = blockSize(args);
     const { buffer, byteOffset, byteLength } = packed.scales;
     const scales = new DataView(buffer, byteOffset, byteLength);
-    for (let i = 0; i < rows * cols; i++) {
-      const code = (packed.codes[i >> 1] >> ((i & 1) === 0 ? 4 : 0)) & 15;
-      out[i] = f32(NF4_VALUES[code] * scales.getFloat32(4 * Math.floor(i / block), true));
+    for (let from = 0; from < rows * cols; from += block) {
+      const scale = scales.getFloat32((4 * from) / block, true);
+      const end = Math.min(from + block, rows * cols);
+      for (let i = from; i < end; i++) {
+        const code = (packed.codes[i >> 1] >> ((i & 1) === 0 ? 4 : 0)) & 15;
+        out[i] = f32(NF4_VALUES[code] * scale);
+      }
     }
   },
 };

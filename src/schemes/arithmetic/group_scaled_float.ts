@@ -154,11 +154,15 @@ export function groupScaledFloat(id: string, scaling: GroupScaling): Scheme {
     dequantize(packed, rows, cols, _args, out) {
       const { codeBytes, groups } = sizes(cols);
       const globalScale = scaling.global ? viewOf(packed.global_scale).getFloat32(0, true) : 1;
+      const multipliers = Float32Array.from({ length: 256 }, (_, code) => scaling.multiplier(code, globalScale));
       for (let row = 0; row < rows; row++) {
-        for (let column = 0; column < cols; column++) {
-          const code = (packed.codes[row * codeBytes + (column >> 1)] >> ((column & 1) * 4)) & 15;
-          const stored = packed.scales[row * groups + Math.floor(column / group)];
-          out[row * cols + column] = f32(E2M1_VALUES[code] * scaling.multiplier(stored, globalScale));
+        for (let index = 0; index < groups; index++) {
+          const multiplier = multipliers[packed.scales[row * groups + index]];
+          const end = Math.min(cols, (index + 1) * group);
+          for (let column = index * group; column < end; column++) {
+            const code = (packed.codes[row * codeBytes + (column >> 1)] >> ((column & 1) * 4)) & 15;
+            out[row * cols + column] = f32(E2M1_VALUES[code] * multiplier);
+          }
         }
       }
     },
