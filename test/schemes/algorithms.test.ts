@@ -7,6 +7,7 @@ import { widen } from '../../src/core/dtype.js';
 import type { Packed, QuantizationArgs } from '../../src/core/types.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
 import { find } from '../../src/registry.js';
+import { slopeOf } from '../../src/schemes/arithmetic/half_quadratic.js';
 
 const folder = fileURLToPath(new URL('../../fixtures/union-1.8m', import.meta.url));
 const checkpoint = openCheckpoint(folder);
@@ -179,6 +180,16 @@ test('signed symmetric codes have scales above 0, whatever the algorithm', async
       const { packed } = await roundTrip(values, cols, { ...base, signed: true, algorithm });
       const scales = new Float32Array(packed.scales.buffer);
       assert.ok(scales.every((scale) => scale > 0));
+    }
+  }
+});
+
+test('the slope of hqq is x^-0.3 as closely as it says', () => {
+  for (let exponent = -20; exponent < 20; exponent++) {
+    for (let step = 0; step < 1000; step++) {
+      const x = Math.fround(2 ** exponent * (1 + step / 1000));
+      const off = slopeOf(x) * x ** 0.3 - 1;
+      assert.ok(Math.abs(off) < 6e-5, `${x}: ${off}`);
     }
   }
 });

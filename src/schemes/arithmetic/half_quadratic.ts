@@ -26,7 +26,7 @@ const TENTH_ROOT = Float32Array.of(1.19362473487854, -0.32241350412368774, 0.164
  * nearly its logarithm: so many tenths of them taken away from a constant give y to within 3.5 %, and y (x^3 y^10)^-0.1
  * is what it should have been. Math.pow may differ from one engine to the next, and bytes must not.
  */
-function slopeOf(x: number): number {
+export function slopeOf(x: number): number {
   const y = floatOf(bitsOf(f32(ESTIMATE - f32(DECLINE * f32(bitsOf(x))))) << 8);
   const square = f32(y * y);
   const fourth = f32(square * square);
