@@ -7,7 +7,7 @@ import { DIGEST_STATE_BYTES, Digest } from './digest.js';
 import { type ErrorMeter, openMeter } from './error-meter.js';
 import { DECODING_ROOM, FREQUENCY_ROOM, openFiller, type PartFiller } from './fill-parts.js';
 import { packErrors } from './job-errors.js';
-import { aligned, type JobParts, type PartRange, partRanges, partsOf } from './job-parts.js';
+import { aligned, type JobParts, partRanges, partsOf } from './job-parts.js';
 import type { FinishedUnit } from './journal.js';
 import { OutputFiles } from './output-files.js';
 import { stepsOf } from './steps.js';
@@ -162,7 +162,7 @@ export class UnitRunner {
     const ranges = partRanges(job, parts, from, count);
     for (let done = 0; done < count; done += step) {
       const rows = Math.min(step, count - done);
-      const to = done === 0 ? written : addressesAt(written, ranges, partRanges(job, parts, from + done, rows));
+      const to = done === 0 ? written : addressesAfter(written, parts.sizes(done));
       const quantized = unpacked ?? to;
       filler.fill(from + done, rows, input, quantized);
       meter?.add(from + done, rows, input, quantized);
@@ -183,13 +183,9 @@ export class UnitRunner {
   }
 }
 
-/** Where rows inside of `whole`, whose parts lie at `addresses`, have theirs. */
-function addressesAt(
-  addresses: Record<string, number>,
-  whole: readonly PartRange[],
-  some: readonly PartRange[],
-): Record<string, number> {
-  return Object.fromEntries(
-    some.map(({ part, offset }, index) => [part, addresses[part] + offset - whole[index].offset]),
-  );
+/** Where parts at `addresses` go on after rows of these sizes. */
+function addressesAfter(addresses: Record<string, number>, sizes: Record<string, PartSize>): Record<string, number> {
+  const after: Record<string, number> = {};
+  for (const [part, { nbytes, fixed }] of Object.entries(sizes)) after[part] = addresses[part] + (fixed ? 0 : nbytes);
+  return after;
 }

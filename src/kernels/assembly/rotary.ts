@@ -24,8 +24,14 @@ const TO_INTEGER: f64 = 6755399441055744.0;
 
 // @ts-ignore: decorator
 @inline
-function step(factor: f64, z: v128, rest: v128): v128 {
-  return f64x2.add(f64x2.splat(factor), f64x2.mul(z, rest));
+function line(a: v128, b: v128, z: v128): v128 {
+  return f64x2.add(a, f64x2.mul(b, z));
+}
+
+// @ts-ignore: decorator
+@inline
+function pair(a: f64, b: f64, z: v128): v128 {
+  return line(f64x2.splat(a), f64x2.splat(b), z);
 }
 
 /** Cosines (quarter = 1) or sines (quarter = 0) of two float64 angles. */
@@ -39,14 +45,16 @@ function waves(angles: v128, quarter: i64): v128 {
     f64x2.mul(turns, f64x2.splat(HALF_PI_LOW)),
   );
   const z = f64x2.mul(r, r);
+  // by Estrin's scheme: half as long a chain of operations that wait for each other as by Horner's
+  const y = f64x2.mul(z, z);
   const sine = f64x2.add(
     r,
-    f64x2.mul(f64x2.mul(z, r), step(S1, z, step(S2, z, step(S3, z, step(S4, z, step(S5, z, f64x2.splat(S6))))))),
+    f64x2.mul(f64x2.mul(z, r), line(pair(S1, S2, z), line(pair(S3, S4, z), pair(S5, S6, z), y), y)),
   );
-  const tail = step(C1, z, step(C2, z, step(C3, z, step(C4, z, step(C5, z, f64x2.splat(C6))))));
+  const tail = line(pair(C1, C2, z), line(pair(C3, C4, z), pair(C5, C6, z), y), y);
   const cosine = f64x2.add(
     f64x2.sub(f64x2.splat(1), f64x2.mul(f64x2.splat(0.5), z)),
-    f64x2.mul(f64x2.mul(z, z), tail),
+    f64x2.mul(y, tail),
   );
   // Quadrant q of sin(x + q pi/2): odd ones take the cosine, those from 2 on change the sign.
   const quadrant = i64x2.add(shifted, i64x2.splat(quarter));
@@ -74,7 +82,16 @@ export function rotaryRows(
   let at = out;
   for (let row: u32 = 0; row < rows; row++) {
     const positions = f32x4.splat(<f32>(first + row));
-    for (let f = frequencies; f < pairsEnd; f += 8) {
+    let f = frequencies;
+    for (; f + 8 < pairsEnd; f += 16) {
+      const angles = f32x4.mul(v128.load(f), positions);
+      const upper = v128.shuffle<f32>(angles, angles, 2, 3, 2, 3);
+      const a = f32x4.demote_f64x2_zero(waves(f64x2.promote_low_f32x4(angles), quarter));
+      const b = f32x4.demote_f64x2_zero(waves(f64x2.promote_low_f32x4(upper), quarter));
+      v128.store(at, f32x4.mul(v128.shuffle<f32>(a, b, 0, 1, 4, 5), factors));
+      at += 16;
+    }
+    for (; f < pairsEnd; f += 8) {
       const angles = f64x2.promote_low_f32x4(f32x4.mul(v128.load64_zero(f), positions));
       const values = f32x4.mul(f32x4.demote_f64x2_zero(waves(angles, quarter)), factors);
       v128.store64_lane(at, values, 0);
