@@ -2,7 +2,7 @@ import { UsageError } from '../core/errors.js';
 import { aligned, type JobParts } from './job-parts.js';
 
 /** Bytes of rows that are read at a time where they may be few: they stay in a core's cache until they are quantized. */
-const READ_BYTES = 512 << 10;
+const READ_BYTES = 256 << 10;
 
 /** How the rows of a unit go through memory: `read` at a time are read and quantized, `written` at a time written. */
 export interface Steps {

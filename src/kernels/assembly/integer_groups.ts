@@ -36,51 +36,69 @@ function gather(dtype: i32, from: usize, cols: usize, group: usize, first: usize
   }
 }
 
+/** Quantizes `batches` times eight groups that lie side by side; false where a value is not finite. */
 // @ts-ignore: decorator
 @inline
-function encodeBatch(dtype: i32, width: i32, source: usize, group: usize, codes: usize, scales: usize): bool {
+function encodeBatches(
+  dtype: i32,
+  width: i32,
+  source: usize,
+  batches: usize,
+  group: usize,
+  codes: usize,
+  scales: usize,
+): bool {
   const nbytes = group * bytesOf(dtype);
-  let at = source;
-  for (let slot: usize = 0; slot < 8; slot++) {
-    noteRange(dtype, at, nbytes, slot);
-    at += nbytes;
-  }
-  if (!chooseBatch(dtype, scales)) return false;
-  if (isSearched()) searchBatch(dtype, source, group, scales);
   const codeBytes = width == 4 ? group >> 1 : group;
+  const scaleBytes = 8 * bytesOfScale();
   let from = source;
   let to = codes;
-  for (let slot: usize = 0; slot < 8; slot++) {
-    encode(dtype, width, from, group, slot, to);
-    from += nbytes;
-    to += codeBytes;
+  let scaleTo = scales;
+  for (let batch: usize = 0; batch < batches; batch++) {
+    let at = from;
+    for (let slot: usize = 0; slot < 8; slot++) {
+      noteRange(dtype, at, nbytes, slot);
+      at += nbytes;
+    }
+    if (!chooseBatch(dtype, scaleTo)) return false;
+    if (isSearched()) searchBatch(dtype, from, group, scaleTo);
+    for (let slot: usize = 0; slot < 8; slot++) {
+      encode(dtype, width, from, group, slot, to);
+      from += nbytes;
+      to += codeBytes;
+    }
+    scaleTo += scaleBytes;
   }
   return true;
 }
 
 // One function a dtype and width: in one, the compiler would ask for the width in every turn of the inner loop.
 
-function encodeBf16As4(source: usize, group: usize, codes: usize, scales: usize): bool {
-  return encodeBatch(BF16, 4, source, group, codes, scales);
+function encodeBf16As4(source: usize, batches: usize, group: usize, codes: usize, scales: usize): bool {
+  return encodeBatches(BF16, 4, source, batches, group, codes, scales);
 }
 
-function encodeBf16As8(source: usize, group: usize, codes: usize, scales: usize): bool {
-  return encodeBatch(BF16, 8, source, group, codes, scales);
+function encodeBf16As8(source: usize, batches: usize, group: usize, codes: usize, scales: usize): bool {
+  return encodeBatches(BF16, 8, source, batches, group, codes, scales);
 }
 
-function encodeF32As4(source: usize, group: usize, codes: usize, scales: usize): bool {
-  return encodeBatch(F32, 4, source, group, codes, scales);
+function encodeF32As4(source: usize, batches: usize, group: usize, codes: usize, scales: usize): bool {
+  return encodeBatches(F32, 4, source, batches, group, codes, scales);
 }
 
-function encodeF32As8(source: usize, group: usize, codes: usize, scales: usize): bool {
-  return encodeBatch(F32, 8, source, group, codes, scales);
+function encodeF32As8(source: usize, batches: usize, group: usize, codes: usize, scales: usize): bool {
+  return encodeBatches(F32, 8, source, batches, group, codes, scales);
 }
 
-function encodeEight(dtype: i32, source: usize, group: usize, codes: usize, scales: usize): bool {
+function encodeSome(dtype: i32, source: usize, batches: usize, group: usize, codes: usize, scales: usize): bool {
   if (dtype == BF16) {
-    return bits == 4 ? encodeBf16As4(source, group, codes, scales) : encodeBf16As8(source, group, codes, scales);
+    return bits == 4
+      ? encodeBf16As4(source, batches, group, codes, scales)
+      : encodeBf16As8(source, batches, group, codes, scales);
   }
-  return bits == 4 ? encodeF32As4(source, group, codes, scales) : encodeF32As8(source, group, codes, scales);
+  return bits == 4
+    ? encodeF32As4(source, batches, group, codes, scales)
+    : encodeF32As8(source, batches, group, codes, scales);
 }
 
 /** Quantizes rows by groups of columns; false where a value is not finite. `zeroPoints` is 0 for symmetric codes. */
@@ -109,7 +127,13 @@ export function integerGroups(
   if (zeroPoints != 0) memory.fill(zeroPoints, <u8>(0x88 ^ flip), rows * zeroPointBytes);
 
   startGroups();
-  for (let first: usize = 0; first < total; first += 8) {
+  let first: usize = 0;
+  if (!noteRows && dtype != F16) {
+    first = total & ~7;
+    noteCounts(0, blocks, group, 0);
+    if (!encodeSome(dtype, from, first >> 3, group, codes, scales)) return false;
+  }
+  for (; first < total; first += 8) {
     const count = min<usize>(8, total - first);
     const inPlace = padding == 0 && count == 8 && dtype != F16;
     if (!inPlace) gather(dtype, from, cols, group, first, count);
@@ -117,7 +141,7 @@ export function integerGroups(
     const codesTo = count == 8 ? codes + first * codeBytes : CODES;
     if (isSearched()) noteCounts(first, blocks, group, padding);
     const scalesTo = count == 8 ? scales + first * scaleBytes : SCALES;
-    if (!encodeEight(dtype, source, group, codesTo, scalesTo)) return false;
+    if (!encodeSome(dtype, source, 1, group, codesTo, scalesTo)) return false;
     if (count < 8) {
       memory.copy(codes + first * codeBytes, CODES, count * codeBytes);
       memory.copy(scales + first * scaleBytes, SCALES, count * scaleBytes);
