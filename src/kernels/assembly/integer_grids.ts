@@ -256,6 +256,15 @@ function pairsOf(dtype: i32, width: i32, at: usize, inverse: v128, zeroPoint: v1
   return i32x4.sub(f32x4.add(even, upper), i32x4.splat(MAGIC_BITS));
 }
 
+/** Codes of 16 values: as words of two where they are 4 bits wide, as bytes where they are 8. */
+// @ts-ignore: decorator
+@inline
+function sixteenCodes(dtype: i32, width: i32, at: usize, inverse: v128, zeroPoint: v128): v128 {
+  const a = pairsOf(dtype, width, at, inverse, zeroPoint);
+  const b = pairsOf(dtype, width, at + 8 * bytesOf(dtype), inverse, zeroPoint);
+  return width == 4 ? i16x8.narrow_i32x4_s(a, b) : i16x8.narrow_i32x4_u(a, b);
+}
+
 /** Codes of `count` values (a multiple of 16) on the grid of a batch's group. */
 // @ts-ignore: decorator
 @inline
@@ -263,20 +272,26 @@ export function encode(dtype: i32, width: i32, from: usize, count: usize, slot: 
   const inverse = v128.load32_splat(INVERSES + slot * 4);
   const zeroPoint = v128.load32_splat(ZEROS + slot * 4);
   const mask = i8x16.splat(<i8>flip);
-  const size = bytesOf(dtype);
+  const sixteen = 16 * bytesOf(dtype);
+  const end = from + (count >> 4) * sixteen;
   let to = codes;
-  for (let at = from; at < from + count * size; at += 16 * size) {
-    const a = pairsOf(dtype, width, at, inverse, zeroPoint);
-    const b = pairsOf(dtype, width, at + 8 * size, inverse, zeroPoint);
+  let at = from;
+  for (; at + sixteen < end; at += 2 * sixteen) {
+    const a = sixteenCodes(dtype, width, at, inverse, zeroPoint);
+    const b = sixteenCodes(dtype, width, at + sixteen, inverse, zeroPoint);
     if (width == 4) {
-      const words = i16x8.narrow_i32x4_s(a, b);
-      v128.store_lane<u64>(to, v128.xor(i8x16.narrow_i16x8_u(words, words), mask), 0);
-      to += 8;
-    } else {
-      v128.store(to, v128.xor(i16x8.narrow_i32x4_u(a, b), mask));
+      v128.store(to, v128.xor(i8x16.narrow_i16x8_u(a, b), mask));
       to += 16;
+    } else {
+      v128.store(to, v128.xor(a, mask));
+      v128.store(to, v128.xor(b, mask), 16);
+      to += 32;
     }
   }
+  if (at == end) return;
+  const a = sixteenCodes(dtype, width, at, inverse, zeroPoint);
+  if (width == 4) v128.store_lane<u64>(to, v128.xor(i8x16.narrow_i16x8_u(a, a), mask), 0);
+  else v128.store(to, v128.xor(a, mask));
 }
 
 /** Writes one code (already with its sign bit as it is stored) at an index of a packed part. */
