@@ -43,7 +43,7 @@ function integerKernel(bits: 4 | 8): SchemeKernel {
       const flip = args.signed ? (bits === 4 ? 0x88 : 0x80) : 0;
       const scaleDtype = KERNEL_DTYPES[args.scale_dtype] as number;
       wasm.integerSettings(bits, Number(args.symmetric), scaleDtype, flip);
-      wasm.searchSettings(SEARCHES[args.algorithm]);
+      wasm.searchSettings(SEARCHES[args.algorithm], args.strategy === 'group' ? (args.group_size as number) : 0);
       const parts = [out.codes, out.scales, args.symmetric ? 0 : out.zero_points] as const;
       if (args.algorithm === 'hqq') {
         return args.strategy === 'channel'

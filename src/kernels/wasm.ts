@@ -13,7 +13,7 @@ export interface KernelExports {
   widenBytes(from: number, count: number, to: number): void;
   convertFloats(dtype: number, target: number, from: number, count: number, to: number): number;
   integerSettings(bits: number, symmetric: number, scaleDtype: number, flip: number): void;
-  searchSettings(algorithm: number): void;
+  searchSettings(algorithm: number, group: number): void;
   integerGroups(
     dtype: number,
     from: number,

@@ -1,6 +1,6 @@
 // Sums of the candidates of a search over scales, and the best of them. Twin: schemes/arithmetic/scale_search.ts.
 import { asymmetric, bits, storeGrids } from './integer_grids';
-import { candidates, MULTIPLIERS, stepShift, stepsOf } from './search_settings';
+import { candidates, COARSE, MULTIPLIERS, stepShift, stepsOf } from './search_settings';
 import { doubled, FACTORS, FIXED, MIDDLES, UNITS, WEIGHTS } from './search_fixed';
 
 /** Zero points of each candidate for four groups, i32. */
@@ -28,7 +28,9 @@ export function placeZeroPoints(slot: usize): void {
     v128.store(ZERO_POINTS + 16 * c, zeroPoint);
     if (bits == 4) {
       const offset = i32x4.sub(zeroPoint, i32x4.splat(8));
-      v128.store(LOWS + 16 * c, doubled(i32x4.add(i32x4.shl(offset, 12), i32x4.splat(2048))));
+      // half a step, and the middle of what the lowest bits can be
+      const half: i32 = 2048 + ((stepsOf(c) >> 1) << (asymmetric ? 2 : 1));
+      v128.store(LOWS + 16 * c, doubled(i32x4.add(i32x4.shl(offset, 12), i32x4.splat(half))));
       v128.store(HIGHS + 16 * c, doubled(offset));
     } else {
       v128.store(LOWS + 16 * c, doubled(i32x4.neg(zeroPoint)));
@@ -51,7 +53,7 @@ const ANY_8: i32 = 2;
 @inline
 function codesOf(kind: i32, t: v128, multiplier: v128, low: v128, high: v128): v128 {
   if (kind == ANY_8) return i16x8.min_s(i16x8.max_s(i16x8.q15mulr_sat_s(t, multiplier), low), high);
-  const half = i16x8.mul(t, multiplier);
+  const half = i16x8.mul(i16x8.shr_s(t, COARSE), multiplier);
   if (kind == SYMMETRIC_4) return i16x8.shr_s(i16x8.add_sat_s(i16x8.add(half, low), half), 12);
   const product = i16x8.add_sat_s(half, half);
   return i16x8.sub(i16x8.shr_s(i16x8.add_sat_s(i16x8.add_sat_s(product, low), product), 12), high);

@@ -11,9 +11,12 @@ export const MULTIPLIERS: usize = memory.data(18 * 16, 16);
 export let candidates: usize = 0;
 export let weighted: bool = false;
 /** Fixed-point value of an anchor, bits of a step that are not its code's, and bits that a weight loses. */
-export let one: f32 = 256;
-export let stepShift: i32 = 11;
-export let weightShift: i32 = 0;
+export let one: f32 = 2048;
+export let stepShift: i32 = 14;
+export let weightShift: i32 = 4;
+
+/** Lowest bits of a value that its 4-bit code is chosen without, so that products with multipliers fit into 16. */
+export const COARSE: i32 = 3;
 
 function add(steps: i32): void {
   store<i32>(STEPS + 4 * candidates, steps);
@@ -32,13 +35,16 @@ function addBetween(first: i32, last: i32): void {
   for (let steps = first; steps <= last; steps++) add(steps);
 }
 
-/** Sets the algorithm of one call: 0 for none, 1 for `mse`, 2 for `kquant`; after integerSettings. Candidates are even. */
-export function searchSettings(algorithm: i32): void {
+/**
+ * Sets the algorithm of one call: 0 for none, 1 for `mse`, 2 for `kquant`; after integerSettings. `group` is the values
+ * of a group, 0 where a whole row has a scale. Candidates are even.
+ */
+export function searchSettings(algorithm: i32, group: i32): void {
   candidates = 0;
   weighted = algorithm == 2;
-  one = bits == 4 ? 256 : 16384;
-  stepShift = bits == 8 ? 15 : asymmetric ? 10 : 11;
-  weightShift = bits == 4 ? 0 : 9;
+  one = bits == 4 ? 2048 : 16384;
+  stepShift = bits == 8 ? 15 : asymmetric ? 13 : 14;
+  weightShift = bits == 4 ? 4 : 9;
   if (algorithm == 0) return;
   if (weighted) {
     if (bits == 8) addBetween(asymmetric ? 507 : 252, asymmetric ? 516 : 261);
@@ -50,10 +56,15 @@ export function searchSettings(algorithm: i32): void {
     else addFour(254, 255, 256, 258);
   } else if (asymmetric) addFour(57, 60, 63, 66);
   else if (positive) addFour(58, 62, 66, 71);
-  else {
+  else if (group > 0 && group <= 16) {
     addFour(57, 62, 65, 68);
     add(71);
     add(75);
+  } else {
+    addFour(57, 62, 66, 70);
+    if (group > 0 && group <= 64) return;
+    add(74);
+    add(78);
   }
 }
 

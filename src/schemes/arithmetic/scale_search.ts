@@ -12,10 +12,12 @@ const LARGEST_FLOAT = 2 ** 127 * (2 - 2 ** -23);
 export interface Search {
   /** Fixed-point value of a group's anchor. */
   one: number;
+  /** Lowest bits of a value that its code is chosen without, so that products with multipliers fit into 16. */
+  coarse: number;
   /** Bits that a weight loses so that products of codes, weights and values fit; none where errors weigh alike. */
   weightShift: number | undefined;
   /** Over the largest magnitude from 0: of symmetric codes, and of signed ones (scale above 0). */
-  symmetric: Candidates;
+  symmetric(groupSize: number): Candidates;
   signed: Candidates;
   /** Over the whole range. */
   asymmetric: Candidates;
@@ -76,23 +78,32 @@ export function scaleSearch(searches: Record<4 | 8, Search>): ChooseGrid {
     const t = Int32Array.from({ length: count }, (_, i) => fixed(values[from + i], factor));
     const middle = fixed(low, factor) + fixed(high, factor);
     const weights = weightsOf(t, search.weightShift);
-    const { shift, multipliers } = args.symmetric
-      ? args.signed
-        ? search.signed
-        : search.symmetric
-      : search.asymmetric;
+    const { shift, multipliers } = candidatesOf(search, args);
+    const { coarse } = search;
+    const codeOf = (value: number, multiplier: number): number => {
+      // the middle of what the lowest bits can be
+      const left = coarse === 0 ? 0 : multiplier >> 1;
+      return ((value >> coarse) * multiplier + left + 2 ** (shift - coarse - 1)) >> (shift - coarse);
+    };
     // float32 has digits enough for 4-bit codes and not for 8-bit ones: for four groups at a time
     const round = bits === 4 && args.strategy === 'group' ? f32 : (x: number) => x;
     const { scale, zeroPoint } = multipliers
       .map((multiplier): Candidate => {
         const zeroPoint = args.symmetric ? 2 ** (bits - 1) : zeroPointOf(middle * multiplier, shift, bits);
-        const { products, squares } = sumsOf(t, weights, multiplier, shift, zeroPoint, bits);
+        const { products, squares } = sumsOf(t, weights, (value) => codeOf(value, multiplier), zeroPoint, bits);
         const scale = round(round(products) / round(squares));
         return { scale, merit: round(round(products) * scale), zeroPoint };
       })
       .reduce((best, next) => (next.merit > best.merit ? next : best));
     return gridOf(f32(f32(scale) * unit), zeroPoint, args);
   };
+}
+
+function candidatesOf({ symmetric, signed, asymmetric }: Search, args: QuantizationArgs): Candidates {
+  if (!args.symmetric) return asymmetric;
+  return args.signed
+    ? signed
+    : symmetric(args.strategy === 'group' ? (args.group_size as number) : Number.POSITIVE_INFINITY);
 }
 
 function gridOf(exact: number, zeroPoint: number, args: QuantizationArgs): GroupGrid {
@@ -118,17 +129,15 @@ function zeroPointOf(middle: number, shift: number, bits: number): number {
 function sumsOf(
   t: Int32Array,
   weights: Int32Array | undefined,
-  multiplier: number,
-  shift: number,
+  codeOf: (t: number) => number,
   zeroPoint: number,
   bits: number,
 ): { products: number; squares: number } {
   const highest = 2 ** bits - 1 - zeroPoint;
-  const half = 2 ** (shift - 1);
   let products = 0;
   let squares = 0;
   for (let i = 0; i < t.length; i++) {
-    const q = Math.max(-zeroPoint, Math.min(highest, (t[i] * multiplier + half) >> shift));
+    const q = Math.max(-zeroPoint, Math.min(highest, codeOf(t[i])));
     const weighted = weights ? q * weights[i] : q;
     products += weighted * t[i];
     squares += weighted * q;
@@ -138,19 +147,27 @@ function sumsOf(
 
 const between = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
+/** The larger a group, the further its largest value stands out, and the more a clipped one may pay. */
+function fourBitSteps(groupSize: number): number[] {
+  if (groupSize <= 16) return [57, 62, 65, 68, 71, 75];
+  return groupSize <= 64 ? [57, 62, 66, 70] : [57, 62, 66, 70, 74, 78];
+}
+
 /** `mse`: least squared error. Few candidates, chosen on trained weights: see docs/quantization.md. */
 export const leastSquaresGrid = scaleSearch({
   4: {
-    one: 2 ** 8,
+    one: 2 ** 11,
+    coarse: 3,
     weightShift: undefined,
-    symmetric: { shift: 11, multipliers: [57, 62, 65, 68, 71, 75] },
-    signed: { shift: 11, multipliers: [58, 62, 66, 71] },
-    asymmetric: { shift: 10, multipliers: [57, 60, 63, 66] },
+    symmetric: (groupSize) => ({ shift: 14, multipliers: fourBitSteps(groupSize) }),
+    signed: { shift: 14, multipliers: [58, 62, 66, 71] },
+    asymmetric: { shift: 13, multipliers: [57, 60, 63, 66] },
   },
   8: {
     one: 2 ** 14,
+    coarse: 0,
     weightShift: undefined,
-    symmetric: { shift: 15, multipliers: [254, 255, 256, 258] },
+    symmetric: () => ({ shift: 15, multipliers: [254, 255, 256, 258] }),
     signed: { shift: 15, multipliers: [253, 254, 255, 256] },
     asymmetric: { shift: 15, multipliers: [508, 509, 510, 512] },
   },
@@ -163,16 +180,18 @@ export const leastSquaresGrid = scaleSearch({
  */
 export const weightedGrid = scaleSearch({
   4: {
-    one: 2 ** 8,
-    weightShift: 0,
-    symmetric: { shift: 11, multipliers: between(56, 73) },
-    signed: { shift: 11, multipliers: between(52, 69) },
-    asymmetric: { shift: 10, multipliers: between(56, 65) },
+    one: 2 ** 11,
+    coarse: 3,
+    weightShift: 4,
+    symmetric: () => ({ shift: 14, multipliers: between(56, 73) }),
+    signed: { shift: 14, multipliers: between(52, 69) },
+    asymmetric: { shift: 13, multipliers: between(56, 65) },
   },
   8: {
     one: 2 ** 14,
+    coarse: 0,
     weightShift: 9,
-    symmetric: { shift: 15, multipliers: between(252, 261) },
+    symmetric: () => ({ shift: 15, multipliers: between(252, 261) }),
     signed: { shift: 15, multipliers: between(252, 261) },
     asymmetric: { shift: 15, multipliers: between(507, 516) },
   },
