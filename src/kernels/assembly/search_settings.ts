@@ -54,15 +54,18 @@ export function searchSettings(algorithm: i32, group: i32): void {
     if (asymmetric) addFour(508, 509, 510, 512);
     else if (positive) addFour(253, 254, 255, 256);
     else addFour(254, 255, 256, 258);
-  } else if (asymmetric) addFour(57, 60, 63, 66);
-  else if (positive) addFour(58, 62, 66, 71);
+  } else if (asymmetric) {
+    addFour(57, 59, 61, 63);
+    add(65);
+    add(67);
+  } else if (positive) addFour(58, 62, 66, 71);
   else if (group > 0 && group <= 16) {
     addFour(57, 62, 65, 68);
     add(71);
     add(75);
   } else {
     addFour(57, 62, 66, 70);
-    if (group > 0 && group <= 64) return;
+    if (group > 0 && group <= 32) return;
     add(74);
     add(78);
   }

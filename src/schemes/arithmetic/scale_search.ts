@@ -150,7 +150,7 @@ const between = (from: number, to: number): number[] => Array.from({ length: to 
 /** The larger a group, the further its largest value stands out, and the more a clipped one may pay. */
 function fourBitSteps(groupSize: number): number[] {
   if (groupSize <= 16) return [57, 62, 65, 68, 71, 75];
-  return groupSize <= 64 ? [57, 62, 66, 70] : [57, 62, 66, 70, 74, 78];
+  return groupSize <= 32 ? [57, 62, 66, 70] : [57, 62, 66, 70, 74, 78];
 }
 
 /** `mse`: least squared error. Few candidates, chosen on trained weights: see docs/quantization.md. */
@@ -161,7 +161,7 @@ export const leastSquaresGrid = scaleSearch({
     weightShift: undefined,
     symmetric: (groupSize) => ({ shift: 14, multipliers: fourBitSteps(groupSize) }),
     signed: { shift: 14, multipliers: [58, 62, 66, 71] },
-    asymmetric: { shift: 13, multipliers: [57, 60, 63, 66] },
+    asymmetric: { shift: 13, multipliers: [57, 59, 61, 63, 65, 67] },
   },
   8: {
     one: 2 ** 14,
