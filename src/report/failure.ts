@@ -1,4 +1,6 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { HalfbyteError } from '../core/errors.js';
+import { nearest } from '../core/nearest.js';
 import { printable } from './printable.js';
 
 /** A failed command as it is told to the user; `code` is the exit code. */
@@ -32,8 +34,11 @@ const SYSTEM_ERRORS: Record<string, [meaning: string, advice: string | undefined
   EISDIR: ['this is a folder, a file was expected', undefined, 3],
 };
 
-/** Turns whatever a command threw into what the user is told, with the exit codes of `core/errors.ts`. */
-export function describeFailure(error: unknown, help = 'halfbyte --help'): Failure {
+/**
+ * Turns whatever a command threw into what the user is told, with the exit codes of `core/errors.ts`. `commands` are
+ * the names that an unknown one may be a misspelling of.
+ */
+export function describeFailure(error: unknown, help = 'halfbyte --help', commands: readonly string[] = []): Failure {
   if (error instanceof HalfbyteError) {
     return { code: error.exitCode, name: error.name, message: error.message, advice: error.advice };
   }
@@ -41,7 +46,8 @@ export function describeFailure(error: unknown, help = 'halfbyte --help'): Failu
   if (oclif) {
     // Unknown flags, missing arguments, bad values; oclif appends its own line about --help.
     const said = message.replace(/\n?See more help with --help/, '').trim();
-    return { code: 2, name: 'UsageError', message: said, advice: help };
+    const [, unknown] = /^command (\S+) not found$/.exec(said) ?? [];
+    return unknown ? unknownCommand(unknown, commands) : { code: 2, name: 'UsageError', message: said, advice: help };
   }
   if (typeof code === 'string' && typeof syscall === 'string') {
     const [meaning, advice, exitCode] = SYSTEM_ERRORS[code] ?? [message, undefined, 4];
@@ -55,6 +61,15 @@ export function describeFailure(error: unknown, help = 'halfbyte --help'): Failu
   }
   const advice = 'report this with the command line; HALFBYTE_DEBUG=1 shows where it happened';
   return { code: 4, name: 'InternalError', message: `internal error: ${message}`, advice, stack };
+}
+
+/** `id` is the words before the first flag, which oclif joins by colons. */
+function unknownCommand(id: string, commands: readonly string[]): Failure {
+  const [first] = id.split(':');
+  const word = commands.includes(first) ? id : first;
+  const meant = nearest(first, commands);
+  const message = `there is no command "${word}".${meant ? ` Did you mean "${meant}"?` : ''}`;
+  return { code: 2, name: 'UsageError', message, advice: meant ? `halfbyte ${meant} --help` : 'halfbyte --help' };
 }
 
 function asError(error: unknown): NodeJS.ErrnoException & { oclif?: { exit?: number } } {
@@ -76,13 +91,14 @@ export function printFailure(failure: Failure, json: boolean): void {
 
 /**
  * Ends the program after an error that left the command line: unknown commands, a failure to load, an exception that
- * nothing caught. Errors of commands arrive here printed already, with only their exit code left to set.
+ * nothing caught. Errors of commands arrive here printed already, with only their exit code left to set. `manifest` is
+ * oclif's, where there is one.
  */
-export function endFailed(error: unknown, argv: readonly string[]): void {
+export function endFailed(error: unknown, argv: readonly string[], manifest?: URL): void {
   const { code, oclif } = asError(error);
   let exitCode = oclif?.exit ?? 4;
   if (code !== 'EEXIT') {
-    const failure = describeFailure(error);
+    const failure = describeFailure(error, undefined, manifest && commandsOf(manifest));
     exitCode = failure.code;
     const ownArguments = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
     printFailure(failure, ownArguments.includes('--json'));
@@ -90,4 +106,9 @@ export function endFailed(error: unknown, argv: readonly string[]): void {
   process.exitCode = exitCode;
   // Waits until what was printed has left; work still under way (threads, timers) must not delay the end.
   process.stdout.write('', () => process.exit(exitCode));
+}
+
+/** Names of the commands; none where the manifest has not been made yet. */
+function commandsOf(manifest: URL): string[] {
+  return existsSync(manifest) ? Object.keys(JSON.parse(readFileSync(manifest, 'utf8')).commands) : [];
 }

@@ -24,7 +24,10 @@ test('--help lists every command', () => {
 test('an unknown command is a usage error, the same under --json', () => {
   const [plain, json] = [node([program, 'convrt']), node([program, 'convrt', '--json'])];
   assert.equal([plain.status, json.status], [2, 2]);
-  assert.match(plain.stderr, /^command convrt not found\nTry this: halfbyte --help\n$/);
+  assert.match(
+    plain.stderr,
+    /^there is no command "convrt"\. Did you mean "convert"\?\nTry this: halfbyte convert --help\n$/,
+  );
   assert.is(JSON.parse(json.stdout).error.code, 2);
 });
 
