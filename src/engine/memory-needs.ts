@@ -1,3 +1,4 @@
+import { DTYPE_BITS } from '../core/dtype.js';
 import type { Job } from '../core/types.js';
 import { measuresErrors } from '../kernels/error-kernels.js';
 import { InputFiles } from '../sources/input-files.js';
@@ -27,7 +28,10 @@ export async function memoryNeeds(jobs: readonly Job[], bufferBytes: number): Pr
     const least = bufferBytesOf(inMemory, { read: quantum, written: quantum });
     needs.largestRow = Math.max(needs.largestRow, least);
     const stored = storedDtype(job.source);
-    const count = stepsOf(inMemory, Math.max(1, rows), Math.max(bufferBytes, least)).read;
+    // the most rows that are read at a time: those of the narrowest form in which they may be
+    const asStored = { ...inMemory, rowBytes: (cols * DTYPE_BITS[stored ?? 'F32']) / 8 };
+    const unit = parts.isContiguous ? Math.max(1, rows) : quantum;
+    const count = stepsOf(asStored, unit, Math.max(bufferBytes, least)).read;
     const needsMeter = job.measured && !measuresErrors({ dtype: stored ?? 'F32', cols, args: job.scheme });
     const meter = needsMeter ? meterScratch(count, cols) : 0;
     needs.scratch = Math.max(needs.scratch, meter);
