@@ -57,6 +57,7 @@ try {
     ['halfbyte gguf q4_0', ours('q4_0', 'quantize', '--layout', 'gguf', '--weights', 'q4_0', ...pure('q4_0'))],
     ['llama-quantize --pure Q4_K_S', [llamaQuantize, '--pure', source, inside('out.gguf'), 'Q4_K_S', threads]],
     ['halfbyte gguf q4_k', ours('q4_k', 'quantize', '--layout', 'gguf', '--weights', 'q4_k', ...pure('q4_k'))],
+    ['halfbyte convert int4 rtn', ours('rtn', 'convert', '--weights', 'int4', '--algorithm', 'rtn')],
     ['halfbyte convert int4', ours('int4', 'convert', '--weights', 'int4')],
     ['halfbyte convert int4 kquant', ours('kquant', 'convert', '--weights', 'int4', '--algorithm', 'kquant')],
   ];
