@@ -63,8 +63,9 @@ interface Candidate {
 
 /**
  * A search over the scale with a least-squares refit. Each candidate scale gives codes q; the scale that fits these best
- * is S = sum(w q x) / sum(w q q), and the candidate with the greatest S sum(w q x), the first of equals, has the least error sum(w (x - S q)^2). The zero point of an asymmetric candidate puts the middle of the range into the
- * middle of the codes. The codes written are those of S as it is stored.
+ * is S = sum(w q x) / sum(w q q), and the candidate with the greatest S sum(w q x), the first of equals, has the least
+ * error sum(w (x - S q)^2). The zero point of an asymmetric candidate puts the middle of the range into the middle of the
+ * codes. The codes written are those of S as it is stored.
  *
  * Values are searched in fixed point, x * one / anchor rounded to nearest even, so that sums are exact in any order:
  * that is what makes the kernel and this twin equal, and the kernel fast. A group whose anchor is too small or too large
@@ -79,24 +80,26 @@ export function scaleSearch(searches: Record<4 | 8, Search>): ChooseGrid {
     const middle = fixed(low, factor) + fixed(high, factor);
     const weights = weightsOf(t, search.weightShift);
     const { shift, multipliers } = candidatesOf(search, args);
-    const { coarse } = search;
-    const codeOf = (value: number, multiplier: number): number => {
-      // the middle of what the lowest bits can be
-      const left = coarse === 0 ? 0 : multiplier >> 1;
-      return ((value >> coarse) * multiplier + left + 2 ** (shift - coarse - 1)) >> (shift - coarse);
-    };
     // float32 has digits enough for 4-bit codes and not for 8-bit ones: for four groups at a time
     const round = bits === 4 && args.strategy === 'group' ? f32 : (x: number) => x;
     const { scale, zeroPoint } = multipliers
       .map((multiplier): Candidate => {
         const zeroPoint = args.symmetric ? 2 ** (bits - 1) : zeroPointOf(middle * multiplier, shift, bits);
-        const { products, squares } = sumsOf(t, weights, (value) => codeOf(value, multiplier), zeroPoint, bits);
+        const { products, squares } = sumsOf(t, weights, codesBy(multiplier, shift, search.coarse), zeroPoint, bits);
         const scale = round(round(products) / round(squares));
         return { scale, merit: round(round(products) * scale), zeroPoint };
       })
       .reduce((best, next) => (next.merit > best.merit ? next : best));
     return gridOf(f32(f32(scale) * unit), zeroPoint, args);
   };
+}
+
+/** Rounds values in fixed point to the codes of a candidate, less the zero point and before they are clamped. */
+function codesBy(multiplier: number, shift: number, coarse: number): (t: number) => number {
+  const step = shift - coarse;
+  // half a step, and the middle of what the lowest bits can be
+  const bias = 2 ** (step - 1) + (coarse === 0 ? 0 : multiplier >> 1);
+  return (t) => ((t >> coarse) * multiplier + bias) >> step;
 }
 
 function candidatesOf({ symmetric, signed, asymmetric }: Search, args: QuantizationArgs): Candidates {
