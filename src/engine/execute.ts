@@ -83,18 +83,12 @@ export async function execute(plan: WritePlan, output: Output, options: ExecuteO
   }
   for (const { name, nbytes } of plan.files) allocate(output.file(name), nbytes, output.fs);
   const tasks = own.map((number) => ({ number, unit: units[number], expected: finished.get(number) }));
-  const { digests, errors, keptBytes } = await run(plan, tasks, output, memory, options).catch((error) => {
+  const result = await run(plan, units, tasks, output, memory, options).catch((error) => {
     // The input itself is broken: once it is mended it is another input, and nothing done so far is of use to it.
     if (error instanceof InvalidInputError && !shard) output.discard();
     throw error;
   });
-  return {
-    digests: { algorithm: DIGEST_ALGORITHM, files: await byFile(plan, units, digests) },
-    errors: errors.byJob(units),
-    complete: !shard,
-    inputBytes: tasks.reduce((sum, { unit }) => sum + unit.inputBytes, 0),
-    keptBytes,
-  };
+  return { ...result, complete: !shard };
 }
 
 /**
@@ -119,14 +113,7 @@ export async function collect(
   }
   const tasks = units.map((unit, number) => ({ number, unit, expected: finished.get(number), verifyOnly: true }));
   const memory = await dealMemory(plan, options, Number.POSITIVE_INFINITY);
-  const { digests, errors, keptBytes } = await run(plan, tasks, output, memory, options);
-  return {
-    digests: { algorithm: DIGEST_ALGORITHM, files: await byFile(plan, units, digests) },
-    errors: errors.byJob(units),
-    complete: true,
-    inputBytes: keptBytes,
-    keptBytes,
-  };
+  return { ...(await run(plan, units, tasks, output, memory, options)), complete: true };
 }
 
 async function dealMemory(plan: WritePlan, { workers, maxMemory }: ExecuteOptions, inputBytes: number) {
@@ -137,17 +124,18 @@ async function dealMemory(plan: WritePlan, { workers, maxMemory }: ExecuteOption
 
 async function run(
   plan: WritePlan,
+  units: readonly Unit[],
   tasks: Task[],
   output: Output,
   memory: { workers: number; bufferBytes: number },
   { signal, threads, onProgress }: ExecuteOptions,
-): Promise<{ digests: Map<number, string[]>; errors: JobErrors; keptBytes: number }> {
-  const total = tasks.reduce((sum, { unit }) => sum + unit.inputBytes, 0);
+): Promise<Omit<ExecutionResult, 'complete'>> {
+  const inputBytes = tasks.reduce((sum, { unit }) => sum + unit.inputBytes, 0);
   const digests = new Map<number, string[]>();
   const errors = new JobErrors();
   let done = 0;
   let keptBytes = 0;
-  await runTasks({
+  const running = runTasks({
     jobs: plan.jobs,
     tasks,
     dir: output.dir,
@@ -162,11 +150,13 @@ async function run(
       if (!kept) output.record(number, finished);
       done += unit.inputBytes;
       if (kept) keptBytes += unit.inputBytes;
-      onProgress?.({ stage: 'write', done, total, label: plan.jobs[unit.job].name });
+      onProgress?.({ stage: 'write', done, total: inputBytes, label: plan.jobs[unit.job].name });
     },
   });
+  // The main thread has nothing else to do meanwhile.
+  const [places] = await Promise.all([placesOf(plan, tasks), running]);
   if (signal?.aborted) {
-    const percent = total === 0 ? 0 : Math.floor((100 * done) / total);
+    const percent = inputBytes === 0 ? 0 : Math.floor((100 * done) / inputBytes);
     throw new InterruptedError(
       `Interrupted at ${percent}%; finished work is kept.`,
       'run the same command again to continue.',
@@ -177,24 +167,31 @@ async function run(
       'a worker thread ended before its work was done.',
       'run the same command again: finished work is kept.',
     );
-  return { digests, errors, keptBytes };
+  const files: Record<string, ChunkDigest[]> = Object.fromEntries(plan.files.map(({ name }) => [name, []]));
+  for (const { number, part, file, place } of places) {
+    files[file].push({ ...place, digest: (digests.get(number) as string[])[part] });
+  }
+  return { digests: { algorithm: DIGEST_ALGORITHM, files }, errors: errors.byJob(units), inputBytes, keptBytes };
 }
 
-async function byFile(
-  plan: WritePlan,
-  units: readonly Unit[],
-  digests: ReadonlyMap<number, string[]>,
-): Promise<Record<string, ChunkDigest[]>> {
-  const files: Record<string, ChunkDigest[]> = Object.fromEntries(plan.files.map(({ name }) => [name, []]));
-  for (const [number, found] of digests) {
-    const { job: index, from, count } = units[number];
-    const job = plan.jobs[index];
-    for (const [i, range] of partRanges(job, await partsOf(job), from, count).entries()) {
-      const { file, offset, nbytes, segments, stride } = range;
-      if (nbytes === 0) continue;
-      files[file].push({ offset, nbytes, ...(segments > 1 ? { segments, stride } : {}), digest: found[i] });
-    }
-  }
-  for (const chunks of Object.values(files)) chunks.sort((a, b) => a.offset - b.offset);
-  return files;
+/** Where a part of a task's unit stands. */
+interface Place {
+  /** Number of the unit, and of the part among those of its job. */
+  number: number;
+  part: number;
+  file: string;
+  place: Omit<ChunkDigest, 'digest'>;
+}
+
+/** Every range that tasks write, by offset. */
+async function placesOf(plan: WritePlan, tasks: readonly Task[]): Promise<Place[]> {
+  const parts = await Promise.all(plan.jobs.map(partsOf));
+  const places = tasks.flatMap(({ number, unit: { job, from, count } }) =>
+    partRanges(plan.jobs[job], parts[job], from, count).flatMap(({ file, offset, nbytes, segments, stride }, part) => {
+      if (nbytes === 0) return [];
+      const place = { offset, nbytes, ...(segments > 1 ? { segments, stride } : {}) };
+      return [{ number, part, file, place }];
+    }),
+  );
+  return places.sort((a, b) => a.place.offset - b.place.offset);
 }

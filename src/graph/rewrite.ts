@@ -1,4 +1,4 @@
-import type { Attribute, ElementType, Graph, GraphNode, Initializer } from '../core/types.js';
+import type { Attribute, ElementType, Graph, GraphNode, Initializer, ValueInfo, Weight } from '../core/types.js';
 
 /**
  * What a lowering adds in the place of one node: nodes and initializers. Every name is derived from the node's own,
@@ -62,17 +62,33 @@ export class Replacement {
 export class GraphDraft {
   readonly graph: Graph;
   readonly #initializers: Map<string, Initializer>;
+  // Copied when a pass first adds to them: most add to neither, and copies of both took a quarter of a plan's time.
+  #ownsValues = false;
+  #ownsWeights = false;
 
   constructor(graph: Graph) {
     this.graph = {
       ...graph,
       inputs: [...graph.inputs],
       outputs: [...graph.outputs],
-      values: { ...graph.values },
-      weights: { ...graph.weights },
       hiddenStates: [...graph.hiddenStates],
     };
     this.#initializers = new Map(graph.initializers.map((each) => [each.name, each]));
+  }
+
+  /** Adds a weight, or replaces the one of its name. Returns the name. */
+  weight(weight: Weight): string {
+    if (!this.#ownsWeights) this.graph.weights = { ...this.graph.weights };
+    this.#ownsWeights = true;
+    this.graph.weights[weight.name] = weight;
+    return weight.name;
+  }
+
+  #value(value: ValueInfo): ValueInfo {
+    if (!this.#ownsValues) this.graph.values = { ...this.graph.values };
+    this.#ownsValues = true;
+    this.graph.values[value.name] = value;
+    return value;
   }
 
   /** Adds an initializer unless one of that name is there, and returns the name. */
@@ -92,16 +108,14 @@ export class GraphDraft {
   /** Adds a graph input unless it is there. */
   input(name: string, dtype: ElementType, shape: (number | string)[]): string {
     if (!this.graph.inputs.some((each) => each.name === name)) {
-      this.graph.inputs.push({ name, dtype, shape });
-      this.graph.values[name] = { name, dtype, shape };
+      this.graph.inputs.push(this.#value({ name, dtype, shape }));
     }
     return name;
   }
 
   output(name: string, dtype: ElementType, shape: (number | string)[]): string {
     if (!this.graph.outputs.some((each) => each.name === name)) {
-      this.graph.outputs.push({ name, dtype, shape });
-      this.graph.values[name] = { name, dtype, shape };
+      this.graph.outputs.push(this.#value({ name, dtype, shape }));
     }
     return name;
   }

@@ -15,8 +15,7 @@ export function derivedWeight(
   ownScheme?: QuantizationArgs,
 ): string {
   const { scheme, role } = assigned(into, of);
-  into.graph.graph.weights[name] = { name, source, shape, role, scheme: ownScheme ?? scheme };
-  return name;
+  return into.graph.weight({ name, source, shape, role, scheme: ownScheme ?? scheme });
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Graph, GraphNode, Pass } from '../core/types.js';
-import { float, GraphDraft, integer, producers, Replacement, readers } from '../graph/rewrite.js';
+import { float, GraphDraft, integer, producers, Replacement, readers, replaceEach } from '../graph/rewrite.js';
 import { floatWeight } from './weight_initializers.js';
 
 /** Head sizes whose rotation GroupQueryAttention does itself (onnxruntime refuses others). */
@@ -41,15 +41,12 @@ export function fusableRotary(
 }
 
 /** Rotary -> com.microsoft.RotaryEmbedding with position_ids as a graph input, for what no attention takes in. */
-export const lowerRotary: Pass = (graph) => {
-  const draft = new GraphDraft(graph);
-  draft.graph.nodes = graph.nodes.flatMap((node) => {
-    if (node.op !== 'Rotary' || node.domain !== 'halfbyte') return [node];
-    const into = new Replacement(draft, node);
+export const lowerRotary: Pass = (graph) =>
+  replaceEach(graph, 'Rotary', (node, into) => {
     const [x, cos, sin] = node.inputs;
     const [headDim, rotaryDim] = [integer(node, 'head_dim'), integer(node, 'rotary_dim')];
     if (integer(node, 'offset') !== 0) throw new Error(`${node.name}: rotary with an offset has its own lowering`);
-    const positions = draft.input('position_ids', 'INT64', ['batch_size', 'sequence_length']);
+    const positions = into.graph.input('position_ids', 'INT64', ['batch_size', 'sequence_length']);
     into.contrib(
       'RotaryEmbedding',
       node.name,
@@ -61,10 +58,7 @@ export const lowerRotary: Pass = (graph) => {
       },
       node.outputs[0],
     );
-    return into.nodes;
   });
-  return draft.finish();
-};
 
 /** Names of a layer's cache in and out of the graph, as onnxruntime-genai expects them. */
 export const cacheNames = (layer: number) => ({

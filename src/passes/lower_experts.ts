@@ -85,7 +85,7 @@ function quantizedExperts(node: GraphNode, into: Replacement, scheme: Quantizati
     ),
     experts,
   );
-  into.graph.graph.weights[down] = { ...assigned(into, down), scheme };
+  into.graph.weight({ ...assigned(into, down), scheme });
   const fc2 = stackedParts(into, down, experts);
   const rows = (value: string, segment: string) =>
     into.onnx('Reshape', `${node.name}/${segment}/Reshape`, [value, into.graph.constant('INT64', [-1, experts])]);

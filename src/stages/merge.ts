@@ -8,7 +8,7 @@ import { quantizeReportFiles } from '../report/quantize-files.js';
 import { quantizeText } from '../report/quantize-text.js';
 import { parseQuantizeGate } from './quantize-gates.js';
 import { quantizeReport } from './quantize-report.js';
-import { finish } from './write.js';
+import { encodedModels, finish } from './write.js';
 
 export interface MergeSettings {
   force?: boolean;
@@ -71,7 +71,8 @@ export async function merge(
     const seconds = () => (performance.now() - started) / 1000;
     if (report) await reports.write(report);
     if (report?.verdict === 'fail') return { package: null, packageBytes: 0, seconds: seconds(), report };
-    const packageBytes = await finish(plan as Plan | QuantizePlan, result, output, sha256);
+    const whole = plan as Plan | QuantizePlan;
+    const packageBytes = await finish(whole, await encodedModels(whole), result, output, sha256);
     output.commit();
     return { package: directory, packageBytes, seconds: seconds(), report };
   } finally {

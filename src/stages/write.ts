@@ -50,8 +50,9 @@ export async function writePackage(
   try {
     const sha256 = settings.sha256 ?? false;
     const { workers, threads } = settings;
-    // Loaded while the threads work.
-    if ('graphs' in plan) void import('../formats/onnx.js');
+    // Made while the threads work; a failure shows where they are awaited.
+    const models = encodedModels(plan);
+    models.catch(() => {});
     const options = { workers, threads, maxMemory, shard, settings: { sha256 }, signal, onProgress, onNote };
     const result = await execute(plan, output, options);
     const { errors } = result;
@@ -59,7 +60,7 @@ export async function writePackage(
       output.release();
       return { complete: false, errors, packageBytes: plan.files.reduce((sum, file) => sum + file.nbytes, 0) };
     }
-    const packageBytes = await finish(plan, result, output, sha256);
+    const packageBytes = await finish(plan, await models, result, output, sha256);
     output.commit();
     return { complete: true, errors, packageBytes };
   } catch (error) {
@@ -68,18 +69,22 @@ export async function writePackage(
   }
 }
 
+/** A package's graphs by file, as ONNX models: `finish` writes them. None for a checkpoint. */
+export async function encodedModels(plan: Plan | QuantizePlan): Promise<ReadonlyMap<string, Uint8Array>> {
+  if (!('graphs' in plan)) return new Map();
+  const { encodeModel } = await import('../formats/onnx.js');
+  return new Map(plan.graphs.map(({ file, graph, external }) => [file, encodeModel(graph, external, VERSION)]));
+}
+
 /** Writes what is not weights: headers, graphs, configs, tokenizer files and, last, the manifest. Returns all bytes. */
 export async function finish(
   plan: Plan | QuantizePlan,
+  models: ReadonlyMap<string, Uint8Array>,
   result: ExecutionResult,
   output: Output,
   sha256: boolean,
 ): Promise<number> {
-  const graphs = 'graphs' in plan ? plan.graphs : [];
-  if (graphs.length > 0) {
-    const { encodeModel } = await import('../formats/onnx.js');
-    for (const { file, graph, external } of graphs) output.writeFile(file, encodeModel(graph, external, VERSION));
-  }
+  for (const [file, bytes] of models) output.writeFile(file, bytes);
   for (const { name, content } of plan.texts) output.writeFile(name, content);
   for (const name of plan.copies) output.copyFile(name, join(plan.checkpoint.dir, name));
   const inlays = (plan.inlays ?? []).map(({ base64, ...place }) => ({
@@ -88,7 +93,7 @@ export async function finish(
   }));
   for (const { file, offset, bytes } of inlays) output.writeAt(file, offset, bytes);
 
-  const small = [...graphs.map(({ file }) => file), ...plan.texts.map(({ name }) => name), ...plan.copies];
+  const small = [...models.keys(), ...plan.texts.map(({ name }) => name), ...plan.copies];
   const files: Manifest['files'] = [];
   for (const { name, nbytes } of plan.files) {
     const whole = sha256 ? { sha256: await sha256OfFile(output.file(name)) } : {};
