@@ -114,7 +114,10 @@ export default class Quantize extends HalfbyteCommand {
       default: true,
       helpGroup: 'ERRORS',
     }),
-    'max-shard-size': Flags.string({ description: 'bytes of tensors in a file [default: 5GB]', helpGroup: 'WORK' }),
+    'max-shard-size': Flags.string({
+      description: 'bytes of tensors in a file [default: 5GB; gguf: one file]',
+      helpGroup: 'WORK',
+    }),
     workers: Flags.integer({
       min: 0,
       description: 'worker threads; 0 works in the main thread [default: one a core]',

@@ -690,8 +690,8 @@ export interface QuantizeOptions {
   mixed: QuantizationArgs | null;
   /** A mix that the layout has by name, as q4_k_m; `args` is its scheme of most matrices. */
   mix?: string;
-  /** Bytes of tensors in a file, unless one tensor is larger. */
-  maxShardBytes: number;
+  /** Bytes of tensors in a file, unless one tensor is larger; null for one file. */
+  maxShardBytes: number | null;
 }
 
 /** The plan of a dressed checkpoint. */

@@ -9,28 +9,29 @@ import type {
   Job,
   JsonObject,
   LogicalTensor,
+  PlannedFile,
   PlannedTensor,
   QuantizationArgs,
   QuantizeOptions,
   QuantizePlan,
 } from '../core/types.js';
 import { storedBytes } from '../engine/units.js';
-import { layoutGguf } from '../formats/gguf.js';
 import { ggufMetadata } from '../formats/gguf-metadata.js';
+import { layoutGgufParts } from '../formats/gguf-parts.js';
 import { find } from '../registry.js';
 import { resolveSource } from '../sources/resolve.js';
 import { completeConfig } from './complete-config.js';
 import { tokenizerMetadata } from './container-tokenizer.js';
 
-const FILE = 'model.gguf';
+const STEM = 'model';
 
 interface Contained extends PlannedTensor {
   tensor: ContainedTensor;
 }
 
 /**
- * The plan of a model in one GGUF file: settings and tokenizer in its header, every tensor under its name there, in
- * the scheme that the container gives it. Everything is decided from headers and small files.
+ * The plan of a model in a GGUF file, or in parts where it shall not be larger: settings and tokenizer in the first header,
+ * every tensor under its name there, in the scheme that the container gives it. Everything is decided from headers and small files.
  */
 export async function planContainer(
   checkpoint: Checkpoint,
@@ -64,7 +65,12 @@ export async function planContainer(
 
   const tokenizer = await tokenizerMetadata(checkpoint, config);
   const metadata = ggufMetadata(arch, config, tokenizer.metadata, container.fileType(wanted));
-  const { files, jobs, inlays } = placed(contained, metadata, logical);
+  const { files, jobs, inlays } = placed(
+    contained,
+    metadata,
+    logical,
+    options.maxShardBytes ?? Number.POSITIVE_INFINITY,
+  );
   const weightBytes = contained.reduce((sum, { nbytes }) => sum + nbytes, 0);
   const parameters = contained.reduce((sum, { tensor }) => sum + tensor.rows * tensor.cols, 0);
   return {
@@ -112,33 +118,28 @@ async function argsOf(id: string): Promise<{ args: QuantizationArgs; nbytes(tens
   return { args, nbytes: ({ rows, cols }) => scheme.layout(rows, cols, args).codes.nbytes };
 }
 
-/** The file with its header in place, a job for each tensor that the checkpoint stores, and the bytes of the others. */
+/** The files with their headers in place, a job for each tensor that the checkpoint stores, and the bytes of the others. */
 function placed(
   contained: Contained[],
   metadata: GgufMetadata,
   logical: ReadonlyMap<string, LogicalTensor>,
-): { files: { name: string; nbytes: number }[]; jobs: Job[]; inlays: Inlay[] } {
-  const layout = layoutGguf(
-    metadata,
-    contained.map(({ name, shape, scheme }) => ({ name, shape, type: scheme.scheme })),
-  );
-  const inlay = (offset: number, bytes: Uint8Array): Inlay => ({
-    file: FILE,
-    offset,
-    base64: Buffer.from(bytes).toString('base64'),
-  });
-  const inlays = [inlay(0, layout.header)];
+  maxBytes: number,
+): { files: PlannedFile[]; jobs: Job[]; inlays: Inlay[] } {
+  const stored = contained.map(({ name, shape, scheme }) => ({ name, shape, type: scheme.scheme }));
+  const { files, places, headers } = layoutGgufParts(STEM, metadata, stored, maxBytes);
+  const inlays = [...headers];
   const jobs: Job[] = [];
   for (const { tensor, name, scheme, nbytes } of contained) {
-    const place = layout.places.get(name);
+    const place = places.get(name);
     if (place?.nbytes !== nbytes) throw new Error(`tensor ${name} has ${nbytes} bytes, ${place?.nbytes} are planned`);
     const { content } = tensor;
     if ('values' in content) {
-      inlays.push(inlay(place.offset, new Uint8Array(Float32Array.from(content.values).buffer)));
+      const bytes = Buffer.from(Float32Array.from(content.values).buffer);
+      inlays.push({ file: place.file, offset: place.offset, base64: bytes.toString('base64') });
       continue;
     }
     const source = resolveSource(content.source, (each) => logical.get(each));
-    jobs.push({ name, source, scheme, outputs: { codes: { file: FILE, ...place } } });
+    jobs.push({ name, source, scheme, outputs: { codes: place } });
   }
-  return { files: [{ name: FILE, nbytes: layout.nbytes }], jobs, inlays };
+  return { files, jobs, inlays };
 }

@@ -55,6 +55,7 @@ export async function quantizeOptions(request: QuantizeRequest, dressing: Dressi
       '--weights int4, or no preset.',
     );
   }
+  const maxShardSize = request.maxShardSize ?? (dressing.container ? undefined : '5GB');
   return {
     layout: request.layout,
     args,
@@ -63,7 +64,7 @@ export async function quantizeOptions(request: QuantizeRequest, dressing: Dressi
     overrides: await Promise.all(overrides),
     mixed: request.preset === 'mixed' ? await settings('--preset mixed', 'int8', request, dressing) : null,
     ...(mix ? { mix } : {}),
-    maxShardBytes: parseSize(request.maxShardSize ?? '5GB', '--max-shard-size'),
+    maxShardBytes: maxShardSize === undefined ? null : parseSize(maxShardSize, '--max-shard-size'),
   };
 }
 

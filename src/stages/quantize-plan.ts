@@ -189,7 +189,7 @@ function writtenPlan(
   dressed: Dressed[],
 ): QuantizePlan {
   const entries = dressed.flatMap(({ stored, tensor }) => stored.map((each) => ({ ...each, together: tensor.name })));
-  const shards = layoutShards(entries, options.maxShardBytes, dressing.metadata);
+  const shards = layoutShards(entries, options.maxShardBytes ?? Number.POSITIVE_INFINITY, dressing.metadata);
   const placeOf = (name: string) => {
     const place = shards.places.get(name);
     if (!place) throw new Error(`tensor ${name} has no place`);
@@ -238,7 +238,7 @@ function writtenPlan(
       ...Object.entries(dressing.files?.(about) ?? {}).map(([name, content]) => ({ name, content })),
     ],
     // beside a file there may be anything
-    copies: isOneFile(checkpoint) ? checkpoint.companions : accompanyingFiles(checkpoint.dir),
+    copies: isContainer(checkpoint) ? checkpoint.companions : accompanyingFiles(checkpoint.dir),
     totals: {
       parameters,
       weightBytes,
@@ -249,7 +249,7 @@ function writtenPlan(
   };
 }
 
-const isOneFile = ({ files }: Checkpoint) => files.length === 1 && files[0].name.endsWith('.gguf');
+const isContainer = ({ files }: Checkpoint) => files.every(({ name }) => name.endsWith('.gguf'));
 
 function dressedCheckpoint(checkpoint: Checkpoint, options: QuantizeOptions, dressed: Dressed[]): DressedCheckpoint {
   // mlx writes its settings under a second key

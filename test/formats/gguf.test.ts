@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -7,7 +7,8 @@ import * as assert from 'uvu/assert';
 import { InvalidInputError } from '../../src/core/errors.js';
 import type { GgufMetadata, GgufTensor } from '../../src/core/gguf.js';
 import { layoutGguf } from '../../src/formats/gguf.js';
-import { openGgufCheckpoint } from '../../src/formats/gguf-checkpoint.js';
+import { ggufFileAt, openGgufCheckpoint } from '../../src/formats/gguf-checkpoint.js';
+import { layoutGgufParts, readGgufParts } from '../../src/formats/gguf-parts.js';
 import { readGgufHeader } from '../../src/formats/gguf-reader.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'halfbyte-gguf-'));
@@ -166,6 +167,97 @@ test('an architecture that is not known, and a part of a split model, are refuse
       (error: unknown) => error instanceof InvalidInputError && message.test(error.message),
     );
   }
+});
+
+// ---------------------------------------------------------------- models in several files
+
+/** A model of three files in a directory of its own, after `change` did what it wants to one of them. */
+function inParts(what: string, change: (names: string[]) => void): string {
+  const folder = mkdtempSync(join(dir, 'parts-'));
+  const six = Array.from({ length: 6 }, (_, index) => ({ name: `tensor.${index}`, type: 'f32', shape: [8, 4] }));
+  const { files, headers } = layoutGgufParts('model', metadata, six, 256);
+  assert.is(files.length, 3, what);
+  for (const [index, { name, nbytes }] of files.entries()) {
+    const bytes = new Uint8Array(nbytes);
+    bytes.set(Buffer.from(headers[index].base64, 'base64'));
+    writeFileSync(join(folder, name), bytes);
+  }
+  const names = files.map(({ name }) => join(folder, name));
+  change(names);
+  return names[0];
+}
+
+const patch = (path: string, from: string, to: string) => {
+  const bytes = readFileSync(path);
+  const place = bytes.indexOf(from);
+  assert.ok(place > 0, from);
+  bytes.write(to, place, 'latin1');
+  writeFileSync(path, bytes);
+};
+
+test('a model in parts: all tensors, each in its file', () => {
+  const parts = readGgufParts(inParts('whole', () => {}));
+  assert.equal(
+    parts.map(({ header }) => header.tensors.length),
+    [2, 2, 2],
+  );
+  assert.equal(parts[1].header.metadata['split.no'], { type: 'u16', value: 1 });
+});
+
+const broken: [what: string, change: (names: string[]) => void, message: RegExp][] = [
+  ['a part is missing', (names) => rmSync(names[1]), /00002-of-00003.gguf: there is no such file; 1 of the 3 files/],
+  [
+    'parts changed places',
+    ([, second, third]) => {
+      const bytes = readFileSync(second);
+      copyFileSync(third, second);
+      writeFileSync(third, bytes);
+    },
+    /says that it is file 3 of 3; its name says 2 of 3/,
+  ],
+  [
+    'a part of no model',
+    ([, , third]) => writeFileSync(third, whole({})),
+    /is no part of a model; its name says 3 of 3/,
+  ],
+  [
+    'a tensor in two parts',
+    ([, second]) => patch(second, 'tensor.2', 'tensor.0'),
+    /"tensor.0" stands in model-00001-of-00003.gguf too/,
+  ],
+  [
+    'another number of tensors',
+    (names) => {
+      const bytes = readFileSync(names[0]);
+      bytes.writeInt32LE(99, bytes.indexOf('split.tensors.count') + 'split.tensors.count'.length + 4);
+      writeFileSync(names[0], bytes);
+    },
+    /claims 99 tensors; its 3 files have 6/,
+  ],
+];
+for (const [what, change, message] of broken) {
+  test(`refused of a model in parts: ${what}`, () => {
+    const first = inParts(what, change);
+    assert.throws(
+      () => readGgufParts(first),
+      (error: unknown) => error instanceof InvalidInputError && message.test(error.message),
+    );
+  });
+}
+
+test('refused of a model in parts: a first file with another name', () => {
+  const first = inParts('renamed', () => {});
+  const renamed = join(dir, 'renamed.gguf');
+  copyFileSync(first, renamed);
+  assert.throws(() => readGgufParts(renamed), /is one of 3 files of a model, and not named so/);
+});
+
+test('a directory with one model in parts means its first file, one with two models neither', () => {
+  const first = inParts('directory', () => {});
+  assert.is(ggufFileAt(join(first, '..')), first);
+  assert.is(ggufFileAt(first.replace('-00001-', '-00003-')), first);
+  copyFileSync(first, join(first, '../other.gguf'));
+  assert.throws(() => ggufFileAt(join(first, '..')), /holds 2 GGUF models/);
 });
 
 test.run();

@@ -154,6 +154,43 @@ test('workers change no byte', async () => {
   assert.equal(readdirSync(one.output), ['halfbyte.json', 'model.gguf']);
 });
 
+test('a model in parts: each within the bound, together the same tensors, read from any of them', async () => {
+  const checkpoint = join(fixtures, 'qwen2-tied');
+  const [one, parts] = [await written(checkpoint, {}), await written(checkpoint, { maxShardSize: '40kB' })];
+  const names = readdirSync(parts.output).filter((name) => name.endsWith('.gguf'));
+  assert.ok(names.length > 2);
+  assert.is(names[1], `model-00002-of-${String(names.length).padStart(5, '0')}.gguf`);
+  const whole = readGgufHeader(one.file);
+  const bytes = (file: string, { offset, nbytes }: { offset: number; nbytes: number }) =>
+    readFileSync(file).subarray(offset, offset + nbytes);
+  const found = names.flatMap((name, index) => {
+    const file = join(parts.output, name);
+    const { metadata, tensors } = readGgufHeader(file);
+    assert.equal(metadata['split.no'], { type: 'u16', value: index });
+    assert.equal(metadata['split.count'], { type: 'u16', value: names.length });
+    assert.equal(metadata['split.tensors.count'], { type: 'i32', value: whole.tensors.length });
+    assert.is(Object.keys(metadata).length, index === 0 ? Object.keys(whole.metadata).length + 3 : 3);
+    assert.ok(tensors.length === 1 || tensors.reduce((sum, { nbytes }) => sum + nbytes, 0) <= 40_000);
+    return tensors.map((tensor) => ({ name: tensor.name, bytes: bytes(file, tensor) }));
+  });
+  assert.equal(
+    found.map(({ name }) => name),
+    whole.tensors.map(({ name }) => name),
+  );
+  for (const [index, tensor] of whole.tensors.entries()) {
+    assert.ok(found[index].bytes.equals(bytes(one.file, tensor)), tensor.name);
+  }
+  const expected = await floats(openCheckpoint(one.file));
+  for (const path of [parts.output, join(parts.output, names[1])]) {
+    const read = openCheckpoint(path);
+    assert.equal(
+      read.files.map(({ name }) => name),
+      names,
+    );
+    assert.equal(await floats(read), expected);
+  }
+});
+
 test('codes of q4_0 and q8_0 are those of int4 and int8, permuted heads too', async () => {
   for (const [weights, scheme] of [
     ['q4_0', 'int4'],
