@@ -31,7 +31,7 @@ const required: Record<RegistryFolder, Shape> = {
   metrics: { unit: 'string', better: 'string', over: 'string', measure: 'function' },
 };
 const optional: Partial<Record<RegistryFolder, Shape>> = {
-  architectures: { extraGraphs: 'function', ignored: 'array' },
+  architectures: { withoutMissingPart: 'function', extraGraphs: 'function', ignored: 'array' },
   metrics: { position: 'function', summary: 'function' },
 };
 

@@ -158,6 +158,16 @@ export default {
     };
   },
 
+  // transformers has no such layer and leaves it out where it writes a checkpoint, and so does mlx-lm
+  withoutMissingPart(config, stores) {
+    const layer = `model.layers.${config.num_hidden_layers}`;
+    if (config.num_nextn_predict_layers === 0 || stores(`${layer}.`)) return undefined;
+    return {
+      config: { ...config, num_nextn_predict_layers: 0 },
+      note: `no tensor of ${layer} is stored: multi-token prediction, which config.json names, is left out.`,
+    };
+  },
+
   weights(config, { contextLength }) {
     const layers = Array.from({ length: config.num_hidden_layers }, (_, index) =>
       layerWeights(config, index, isSparse(config, index)),

@@ -328,6 +328,11 @@ export interface Architecture<C extends DecoderConfig = DecoderConfig> {
   keys: ConfigKeys;
   /** Reads a config.json; throws InvalidInputError that names the key. */
   parseConfig(config: JsonObject): C;
+  /**
+   * The config of a checkpoint that lacks a whole part which its config.json names, and what to say of it; undefined
+   * where all is there. `stores` tells whether any tensor has a name that starts so.
+   */
+  withoutMissingPart?(config: C, stores: (prefix: string) => boolean): { config: C; note: string } | undefined;
   /** Every weight that the graphs use, by its name in the graph; names are the checkpoint's where the two coincide. */
   weights(config: C, options: ArchitectureOptions): Record<string, WeightSource>;
   /** Draws the graph: input_ids [batch_size, sequence_length] to logits, semantic operators only. */

@@ -8,8 +8,8 @@ import type { KeyValueCache } from './key-value-cache.js';
 import type { SessionSettings } from './onnxruntime.js';
 
 /** The graph of multi-token prediction, and the value that the model hands to it. */
-const DRAFT_FILE = 'mtp.onnx';
-const HIDDEN_STATES = 'hidden_states';
+export const DRAFT_FILE = 'mtp.onnx';
+export const HIDDEN_STATES = 'hidden_states';
 
 /** How well the drafts did. */
 export interface SpeculationCounts {

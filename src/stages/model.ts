@@ -9,8 +9,15 @@ export interface Model {
   config: DecoderConfig;
 }
 
-/** Finds the architecture of a checkpoint and parses its config. Throws InvalidInputError that names the key. */
-export async function openModel(checkpoint: Checkpoint): Promise<Model> {
+/**
+ * Finds the architecture of a checkpoint and parses its config. `names` are those of its weights, none
+ * where they are not known; `note` hears which part of the model is not among them. Throws InvalidInputError that names the key.
+ */
+export async function openModel(
+  checkpoint: Checkpoint,
+  note?: (text: string) => void,
+  names: readonly string[] = [...checkpoint.tensors.keys()],
+): Promise<Model> {
   const id = checkpoint.config.model_type;
   if (typeof id !== 'string') {
     throw new InvalidInputError(
@@ -25,7 +32,11 @@ export async function openModel(checkpoint: Checkpoint): Promise<Model> {
       'convert a checkpoint of a supported family.',
     );
   }
-  return { checkpoint, architecture, config: architecture.parseConfig(checkpoint.config) };
+  const config = architecture.parseConfig(checkpoint.config);
+  const stores = (prefix: string) => names.length === 0 || names.some((name) => name.startsWith(prefix));
+  const fewer = architecture.withoutMissingPart?.(config, stores);
+  if (fewer) note?.(fewer.note);
+  return { checkpoint, architecture, config: fewer?.config ?? config };
 }
 
 /** Draws every graph of a model, by name: `decoder` and those that its checkpoint adds. */

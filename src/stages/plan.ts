@@ -121,10 +121,10 @@ export async function plan(
   checkpoint: Checkpoint,
   request: ConvertRequest,
   calibration?: Calibration,
-  /** Hears what the values of the input show and its config.json does not say. */
+  /** Hears what tensors and values of the input show and its config.json does not say. */
   note?: (text: string) => void,
 ): Promise<Plan> {
-  const model = await openModel(checkpoint);
+  const model = await openModel(checkpoint, note);
   const unreadConfigKeys = unknownKeys(checkpoint.config, model.architecture.keys);
   if (request.strictConfig && unreadConfigKeys.length > 0) refuseUnread(unreadConfigKeys, model.config.model_type);
   const targetId = request.target ?? 'cpu';

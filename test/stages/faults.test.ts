@@ -648,5 +648,45 @@ wrongPackage(
   /tokenizer\.json/,
 );
 
+// ---------------------------------------------------------------- multi-token prediction
+
+wrongSource(
+  'two norms of multi-token prediction swapped',
+  'deepseek-v3',
+  INT4,
+  (tensors) => swap(tensors, LAYER(3, 'enorm'), LAYER(3, 'hnorm')),
+  /layers\.3\.enorm/,
+);
+wrongPackage(
+  'halves of multi-token prediction in the wrong order',
+  'deepseek-v3',
+  INT4,
+  true,
+  (made) =>
+    made.graph((graph) => {
+      for (const node of graph.nodes) if (node.name.endsWith('eh_proj/Concat')) node.inputs.reverse();
+    }, 'mtp.onnx'),
+  /mtp\.onnx: for the model's own hidden states/,
+);
+wrongPackage(
+  'an epsilon of multi-token prediction',
+  'deepseek-v3',
+  { ...INT4, accuracyLevel: 4 },
+  true,
+  (made) =>
+    made.graph((graph) => {
+      for (const node of graph.nodes) if (node.attributes.epsilon) node.attributes.epsilon = { float: 1e-3 };
+    }, 'mtp.onnx'),
+  /mtp\.onnx: for the model's own hidden states/,
+);
+wrongPackage(
+  'mtp.onnx is missing',
+  'deepseek-v3',
+  INT4,
+  false,
+  (made) => rmSync(join(made.dir, 'mtp.onnx')),
+  /mtp\.onnx: is missing/,
+);
+
 test.after(() => made.remove());
 test.run();

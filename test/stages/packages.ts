@@ -10,7 +10,7 @@ import { convert } from '../../src/stages/convert.js';
 import type { ConvertRequest } from '../../src/stages/convert-options.js';
 import { drawGraphs } from '../../src/stages/model.js';
 import { PackageWeights } from '../../src/stages/package-weights.js';
-import { modelOfConfig } from '../../src/stages/verify/subject.js';
+import { modelOfPackage } from '../../src/stages/verify/subject.js';
 import { fixture } from '../reference/fixtures.js';
 
 /** A directory of its own for each test file, with packages made on first demand. `remove` ends it. */
@@ -43,8 +43,9 @@ export async function makePackage(checkpoint: string, output: string, request: C
 
 /** Logits of the reference engine on a package's own dequantized weights, [tokens, vocabulary]. */
 export async function dequantizedLogits(dir: string, sequences: number[][]): Promise<Float32Array> {
-  const manifest = openPackage(dir).manifest as unknown as Manifest;
-  const model = await modelOfConfig(dir, manifest.checkpoint.config);
+  const opened = openPackage(dir);
+  const manifest = opened.manifest as unknown as Manifest;
+  const model = await modelOfPackage(opened, manifest);
   const drawn: Graph = drawGraphs(model, manifest.options.contextLength).decoder;
   const files = new InputFiles();
   try {

@@ -17,7 +17,7 @@ import {
 } from './config-checks.js';
 import { checkExternalData, checkFiles, graphFilesOf } from './integrity.js';
 import type { Reference } from './open-reference.js';
-import { manifestOf, modelOfConfig } from './subject.js';
+import { manifestOf, modelOfPackage } from './subject.js';
 import { checkTokenizer } from './tokenizer-checks.js';
 
 /** Elements of the largest constants that come with their values: no check reads weights from the graph. */
@@ -40,13 +40,14 @@ export async function checkPackage(
   const manifest = manifestOf(opened);
   const checks: Check[] = manifest ? await checkFiles(opened, manifest) : [];
   const graphs = new Map<string, Graph>();
-  for (const file of graphFilesOf(opened)) {
+  const others = Object.keys(manifest?.tensors ?? {}).filter((file) => !graphFilesOf(opened).includes(file));
+  for (const file of [...graphFilesOf(opened), ...others]) {
     const read = readGraph(opened, file);
     if ('verdict' in read) {
       checks.push(read);
       continue;
     }
-    graphs.set(file, read.graph);
+    if (!others.includes(file)) graphs.set(file, read.graph);
     checks.push(checkExternalData(opened, file, read.external));
     const operators = operatorsOf(opened, file);
     if (operators) checks.push(checkOperators(file, read.graph, operators));
@@ -55,7 +56,7 @@ export async function checkPackage(
     checks.push(checkGraphNames(opened, graphs), ...checkCacheSizes(opened, graphs));
   }
 
-  const own = manifest ? await modelOfConfig(opened.dir, manifest.checkpoint.config) : null;
+  const own = manifest ? await modelOfPackage(opened, manifest) : null;
   const model = reference ?? own;
   if (model) {
     const { config } = model.checkpoint;
@@ -87,7 +88,7 @@ function readGraph(opened: Package, file: string): ReturnType<typeof readModel> 
     message,
     where: file,
   });
-  if (sizeInPackage(opened, file) === undefined) return fail(`${file}: is missing; genai_config.json names it.`);
+  if (sizeInPackage(opened, file) === undefined) return fail(`${file}: is missing; the package lists it.`);
   try {
     return readModel(join(opened.dir, file), CONSTANT_ELEMENTS);
   } catch (error) {

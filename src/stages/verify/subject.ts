@@ -13,8 +13,13 @@ import { schemeSizes } from './scheme-sizes.js';
 /** The manifest of a package, null in a package of another tool. */
 export const manifestOf = (opened: Package): Manifest | null => opened.manifest as unknown as Manifest | null;
 
-/** The model that a config draws, without its weights. */
-export function modelOfConfig(dir: string, config: JsonObject, generationConfig: JsonObject = {}): Promise<Model> {
+/** The model that a config draws, without its weights; `names` are those of its weights, where they are known. */
+export function modelOfConfig(
+  dir: string,
+  config: JsonObject,
+  generationConfig: JsonObject = {},
+  names: string[] = [],
+): Promise<Model> {
   const checkpoint: Checkpoint = {
     dir,
     config,
@@ -23,8 +28,12 @@ export function modelOfConfig(dir: string, config: JsonObject, generationConfig:
     files: [],
     companions: [],
   };
-  return openModel(checkpoint);
+  return openModel(checkpoint, undefined, names);
 }
+
+/** The model that a package was made of, without its weights. */
+export const modelOfPackage = ({ dir }: Package, { checkpoint, tensors }: Manifest): Promise<Model> =>
+  modelOfConfig(dir, checkpoint.config, {}, Object.values(tensors).flatMap(Object.keys));
 
 /** The decoder's graph as drawn, for so many positions. */
 export function drawnDecoder(model: Model, contextLength: number): Graph {

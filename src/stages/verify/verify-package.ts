@@ -19,6 +19,7 @@ import { positionMetrics } from './logit-comparison.js';
 import type { Reference } from './open-reference.js';
 import { checkPackage } from './package-checks.js';
 import { textPerplexity } from './perplexity.js';
+import { checkPrediction, type Prediction, predictionOf } from './prediction.js';
 import { askCommand, WrongAnswer } from './reference-command.js';
 import { rotaryHypotheses } from './rotary-hypotheses.js';
 import { allowanceOf, allowanceOfGraphs } from './rounding.js';
@@ -26,7 +27,7 @@ import type { RunContext } from './run-context.js';
 import { runDecoding } from './run-decoding.js';
 import { runSets } from './run-sets.js';
 import { type SaveSettings, savedReference } from './save-reference.js';
-import { checkManifest, describePackage, drawnDecoder, manifestOf, modelOfConfig } from './subject.js';
+import { checkManifest, describePackage, drawnDecoder, manifestOf, modelOfPackage } from './subject.js';
 import { comparedTokens } from './token-sets.js';
 import { unexplainedLogits } from './unexplained.js';
 import { checkWeights } from './weight-checks.js';
@@ -59,14 +60,15 @@ export async function verifyPackage(
   const engines: Engine[] = [];
   let decoder: Decoder | undefined;
   try {
-    const { own, hypotheses } = await ownEngine(opened, reference, settings, findings);
+    const { own, hypotheses, prediction } = await ownEngine(opened, reference, settings, findings);
     if (own) engines.push(own);
     // Threads that spin between two runs would take a core from what is computed there.
     const configEntries = { 'intra_op.allow_spinning': '0' };
     decoder = await openDecoder(opened, { threads: settings.threads, configEntries });
     const theirs = reference.checkpoint?.engine(decoder.contextLength) ?? null;
     if (theirs) engines.push(theirs);
-    await runPackage({ opened, decoder, own, theirs, tokenizer, graphs, reference, hypotheses }, settings, findings);
+    const running = { opened, decoder, own, theirs, tokenizer, graphs, reference, hypotheses, prediction };
+    await runPackage(running, settings, findings);
   } catch (error) {
     // A package that lists its files and does not run is wrong, whatever made it so.
     const isOurs = error instanceof InvalidInputError && !(error instanceof WrongAnswer);
@@ -85,22 +87,27 @@ async function ownEngine(
   { checkpoint, model: theirs }: Reference,
   settings: PackageSettings,
   findings: Findings,
-): Promise<{ own: Engine | null; hypotheses: Hypothesis[] }> {
+): Promise<{ own: Engine | null; hypotheses: Hypothesis[]; prediction: Prediction | null }> {
   const manifest = manifestOf(opened);
-  if (!manifest) return { own: null, hypotheses: [] };
-  const model = theirs ?? (await modelOfConfig(opened.dir, manifest.checkpoint.config));
+  if (!manifest) return { own: null, hypotheses: [], prediction: null };
+  const model = theirs ?? (await modelOfPackage(opened, manifest));
   const drawn = drawnDecoder(model, manifest.options.contextLength);
   const weights = new PackageWeights(opened.dir, manifest, drawn);
+  const prediction = predictionOf(opened, manifest, model);
   let hypotheses: Hypothesis[] = [];
   if (checkpoint) {
-    const { checks, tensors } = await checkWeights(weights, drawn, checkpoint.logical, settings);
+    const { checks, tensors } = await checkWeights(
+      prediction ? [weights, prediction.weights] : [weights],
+      checkpoint.logical,
+      settings,
+    );
     findings.checks.push(...checks);
     findings.tensors.push(...tensors);
     const packaged = (name: string, files: InputFiles) => weights.values(name, files);
     hypotheses = await weightHypotheses(tensors, checkpoint.logical, packaged, model.config.head_dim);
     hypotheses.push(...(await rotaryHypotheses(tensors, drawn, weights)));
   }
-  return { own: engineOn(drawn, (files) => weights.lookup(files), settings), hypotheses };
+  return { own: engineOn(drawn, (files) => weights.lookup(files), settings), hypotheses, prediction };
 }
 
 interface Running {
@@ -112,6 +119,7 @@ interface Running {
   graphs: ReadonlyMap<string, Graph>;
   reference: Reference;
   hypotheses: Hypothesis[];
+  prediction: Prediction | null;
 }
 
 async function runPackage(running: Running, settings: PackageSettings, findings: Findings): Promise<void> {
@@ -139,7 +147,7 @@ async function runPackage(running: Running, settings: PackageSettings, findings:
 }
 
 async function runChosen(
-  { opened, decoder, own, theirs, tokenizer, graphs, reference, hypotheses }: Running,
+  { opened, decoder, own, theirs, tokenizer, graphs, reference, hypotheses, prediction }: Running,
   { sets, text }: ChosenSets,
   settings: PackageSettings,
   findings: Findings,
@@ -176,6 +184,9 @@ async function runChosen(
   if (graphs.size === 1) await decoder.close();
   if (sets.length > 0) await compareLayers(context, graphs, sets[0].sequences[0], findings);
   await floatStructure(context, graphs, sets, findings);
+  if (prediction && sets.length > 0) {
+    findings.checks.push(...(await checkPrediction(opened, prediction, sets[0].sequences[0], settings)));
+  }
   await localise(context, graphs, sets, hypotheses, findings);
   const margin = theirs?.margin ?? own?.margin ?? Number.POSITIVE_INFINITY;
   findings.routingMargin = Number.isFinite(margin) ? margin : null;

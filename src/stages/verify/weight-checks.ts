@@ -1,6 +1,6 @@
 import { layerOf } from '../../core/matrix-kinds.js';
 import { schemeText } from '../../core/scheme-text.js';
-import type { Graph, LogicalTensor, ProgressListener, RowSource } from '../../core/types.js';
+import type { LogicalTensor, ProgressListener, RowSource } from '../../core/types.js';
 import type { Check, TensorError } from '../../core/verify-report.js';
 import { checkpointSource, leavesOf } from '../../core/weight-source.js';
 import { InputFiles } from '../../sources/input-files.js';
@@ -22,15 +22,20 @@ export interface WeightPair {
 /** Failing weights that get a check of their own; the rest are in the report's table. */
 const NAMED = 12;
 
-/** Holds every weight of a package to the checkpoint's numbers: SQNR above its scheme's floor, no group off its grid. */
+/**
+ * Holds every weight of a package's graphs to the checkpoint's numbers: SQNR above its scheme's floor, no group off its
+ * grid.
+ */
 export async function checkWeights(
-  weights: PackageWeights,
-  drawn: Graph,
+  graphs: readonly PackageWeights[],
   logical: ReadonlyMap<string, LogicalTensor>,
   settings: { onProgress: ProgressListener; signal?: AbortSignal },
 ): Promise<{ checks: Check[]; tensors: TensorError[] }> {
-  const { pairs, missing } = pairsOf(weights, drawn, logical);
-  return checkPairs(pairs, missing, 'package', settings);
+  const all = graphs.map((weights) => pairsOf(weights, logical));
+  // graphs share their rotary tables
+  const pairs = new Map(all.flatMap((each) => each.pairs.map((pair) => [pair.name, pair])));
+  const missing = all.flatMap((each) => each.missing);
+  return checkPairs([...pairs.values()], missing, 'package', settings);
 }
 
 /** The same of weights that stand beside each other already; `missing` are those that one side does not have. */
@@ -78,7 +83,8 @@ export async function checkPairs(
 }
 
 /** Tensor by tensor of the checkpoint where the package tells them apart, else weight by weight of the drawing. */
-function pairsOf(weights: PackageWeights, drawn: Graph, logical: ReadonlyMap<string, LogicalTensor>) {
+function pairsOf(weights: PackageWeights, logical: ReadonlyMap<string, LogicalTensor>) {
+  const { drawn } = weights;
   const pairs = new Map<string, WeightPair>();
   const missing: string[] = [];
   // Of a tensor that the drawing cuts into parts the package may tell some rows alone: its parts are compared then.

@@ -1,0 +1,65 @@
+import type { Graph } from '../../core/types.js';
+import type { Check } from '../../core/verify-report.js';
+import type { Manifest } from '../../formats/manifest.js';
+import type { Package } from '../../formats/package-reader.js';
+import { probePrediction } from '../../runtime/prediction-probe.js';
+import { DRAFT_FILE, HIDDEN_STATES } from '../../runtime/speculate.js';
+import { drawGraphs, type Model } from '../model.js';
+import { PackageWeights } from '../package-weights.js';
+import { engineOn } from './engine.js';
+import { short } from './findings.js';
+import { TOLERANCE } from './run-context.js';
+import { StructureDifference } from './structure-difference.js';
+
+/** Ids that the predictions are looked at on. */
+const IDS = 64;
+
+/** A package's graph of multi-token prediction as drawn, and its own numbers. */
+export interface Prediction {
+  graph: Graph;
+  weights: PackageWeights;
+}
+
+/** Null where the model has no such graph or the package does not bring it. */
+export function predictionOf(opened: Package, manifest: Manifest, model: Model): Prediction | null {
+  const name = DRAFT_FILE.replace('.onnx', '');
+  const graph: Graph | undefined = drawGraphs(model, manifest.options.contextLength)[name];
+  if (!graph || !manifest.tensors[DRAFT_FILE]) return null;
+  return { graph, weights: new PackageWeights(opened.dir, manifest, graph, [DRAFT_FILE]) };
+}
+
+/**
+ * Whether the graph computes what its own weights say for the hidden states that the package's model gives: within 2e-4
+ * without rounded activations, at once and through its cache.
+ */
+export async function checkPrediction(
+  opened: Package,
+  { graph, weights }: Prediction,
+  sequence: readonly number[],
+  settings: { threads?: number; signal?: AbortSignal },
+): Promise<Check[]> {
+  const ids = sequence.slice(0, IDS);
+  if (ids.length < 3) return [];
+  const found = await probePrediction(opened, ids, settings);
+  const engine = engineOn(graph, (files) => weights.lookup(files), settings);
+  const structure = new StructureDifference({ isExact: true, relative: 0, reason: '' });
+  try {
+    const { logits: expected } = await engine.run([ids.slice(1)], {
+      inputs: { [HIDDEN_STATES]: found.states },
+      onRoutingMargin: (margin) => structure.decide(margin, 0),
+    });
+    for (const logits of [found.logits.prefill, found.logits.decode]) {
+      for (let at = 0; at + 1 < ids.length; at++) {
+        const [from, end] = [at * found.vocabulary, (at + 1) * found.vocabulary];
+        structure.add(0, at, at, expected.subarray(from, end), logits.subarray(from, end));
+      }
+    }
+  } finally {
+    await engine.close();
+  }
+  const check = structure.check(DRAFT_FILE);
+  const message =
+    `${DRAFT_FILE}: for the model's own hidden states its logits, computed in float32 without rounded activations, are ` +
+    `${short(check.measured ?? Number.NaN)} off what its own weights give in full precision (at most ${TOLERANCE}).`;
+  return [{ ...check, id: `structure ${DRAFT_FILE} in float32`, message }];
+}
