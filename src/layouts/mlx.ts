@@ -3,7 +3,7 @@ import { affine } from './mlx/affine.js';
 import type { MlxForm } from './mlx/form.js';
 import { MLX_MODES, type MlxMode, mlxQuantization, moduleSettings } from './mlx/modes.js';
 import { smallFloat } from './mlx/small-floats.js';
-import { unstacked } from './mlx/stacked-experts.js';
+import { joinKeyValues, unstacked } from './mlx/stacked.js';
 import { mlxDressing } from './mlx/write.js';
 import { floatTensors, refuseSetting } from './packing/stored-tensors.js';
 
@@ -36,6 +36,7 @@ export default {
     }
     const logical = floatTensors(single, taken);
     for (const matrix of matrices) logical.set(matrix.name, matrix);
+    joinKeyValues(logical);
     return logical;
   },
 

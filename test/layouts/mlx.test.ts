@@ -108,6 +108,70 @@ test('experts that mlx-lm stacks are read one by one, by the names of Hugging Fa
   }
 });
 
+test('latent attention that mlx-lm splits by heads becomes kv_b_proj again', async () => {
+  const [heads, nope, v, latent] = [2, 32, 3, 64];
+  const block = 'model.layers.0.self_attn';
+  const random = Array.from({ length: heads * (nope + v) * latent }, (_, i) => Math.fround(Math.sin(i)));
+  const kvB = (head: number, row: number, column: number) => random[(head * (nope + v) + row) * latent + column];
+  const range = (count: number) => [...Array(count).keys()];
+  // mlx_lm/models/deepseek_v3.py: w[:, :nope].swapaxes(-1, -2) and w[:, nope:]
+  const embedQ = range(heads).flatMap((h) => range(latent).flatMap((c) => range(nope).map((r) => kvB(h, r, c))));
+  const unembedOut = range(heads).flatMap((h) =>
+    range(v).flatMap((r) => range(latent).map((c) => kvB(h, nope + r, c))),
+  );
+  const floats = (values: number[]) => new Uint8Array(Float32Array.from(values).buffer);
+  const read = async (memory: MemoryTensors) => {
+    const tensor = memory.undress(layout, config({ group_size: 32 })).get(`${block}.kv_b_proj.weight`);
+    assert.equal(tensor?.shape, [heads * (nope + v), latent]);
+    if (tensor?.source.kind !== 'concat') throw new Error('kv_b_proj is not joined');
+    return tensor.source.sources;
+  };
+
+  const plainly = new MemoryTensors({});
+  plainly.add(`${block}.embed_q.weight`, 'F32', [heads, latent, nope], floats(embedQ));
+  plainly.add(`${block}.unembed_out.weight`, 'F32', [heads, v, latent], floats(unembedOut));
+  const values = (await read(plainly)).flatMap((source, index) => {
+    const own = source.kind === 'transpose' ? source.source : source;
+    if (own.kind !== 'tensor') throw new Error('no tensor');
+    const stored = new Float32Array(plainly.read(own.ref).buffer);
+    if (index % 2 === 1) return [...stored];
+    return range(nope).flatMap((r) => range(latent).map((c) => stored[c * nope + r]));
+  });
+  assert.equal(values, random);
+
+  // quantized by groups of 32 along each of the two: every code is its column modulo 16, scales count up, biases are 0
+  const packed = new MemoryTensors({});
+  const add = (name: string, rows: number, cols: number) => {
+    const groups = (heads * rows * cols) / 32;
+    const codes = Uint8Array.from(
+      { length: (heads * rows * cols) / 2 },
+      (_, i) => ((2 * i + 1) % 16) * 16 + ((2 * i) % 16),
+    );
+    packed.add(`${block}.${name}.weight`, 'U32', [heads, rows, cols / 8], codes);
+    packed.add(`${block}.${name}.scales`, 'F32', [heads, rows, cols / 32], floats(range(groups).map((i) => i + 1)));
+    packed.add(`${block}.${name}.biases`, 'F32', [heads, rows, cols / 32], floats(range(groups).map(() => 0)));
+  };
+  add('embed_q', latent, nope);
+  add('unembed_out', v, latent);
+  const sources = await read(packed);
+  const second = sources[2];
+  if (second.kind !== 'transpose' || second.source.kind !== 'packed') throw new Error('keys are not transposed');
+  const keys = packed.decode(layout, second.source, 1);
+  // head 1, latent column 5, key row 7
+  assert.is(keys[5 * nope + 7], 7 * (latent + 5 + 1));
+  const last = sources[3];
+  if (last.kind !== 'packed') throw new Error('values are not packed');
+  // head 1, value row 2, latent column 40
+  assert.is(packed.decode(layout, last, 1)[2 * latent + 40], (40 % 16) * (v * 2 + 2 * 2 + 1 + 1));
+
+  const halved = new MemoryTensors({});
+  halved.add(`${block}.embed_q.weight`, 'F32', [heads, latent, nope], floats(embedQ));
+  assert.throws(
+    () => halved.undress(layout, config({})),
+    (error: Error) => error instanceof InvalidInputError && /kv_b_proj.*unembed_out, 0 heads/.test(error.message),
+  );
+});
+
 test('a mode that is not known is refused; a checkpoint of mlx is not a plain one', () => {
   const { tensors } = vectorsOf('mlx_affine')[0];
   assert.throws(
