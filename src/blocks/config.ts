@@ -106,6 +106,7 @@ export const INERT_KEYS = [
   'output_hidden_states',
   'pad_token_id',
   'pretraining_tp',
+  'quantization',
   'quantization_config',
   'return_dict',
   'torch_dtype',

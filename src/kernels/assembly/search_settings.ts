@@ -35,6 +35,11 @@ function addBetween(first: i32, last: i32): void {
   for (let steps = first; steps <= last; steps++) add(steps);
 }
 
+/** Whether a scale is of so many values at most; `group` is 0 where a whole row has one. */
+function isUpTo(most: i32, group: i32): bool {
+  return group > 0 && group <= most;
+}
+
 /**
  * Sets the algorithm of one call: 0 for none, 1 for `mse`, 2 for `kquant`; after integerSettings. `group` is the values
  * of a group, 0 where a whole row has a scale. Candidates are even.
@@ -58,16 +63,17 @@ export function searchSettings(algorithm: i32, group: i32): void {
     addFour(57, 59, 61, 63);
     add(65);
     add(67);
-  } else if (positive) addFour(58, 62, 66, 71);
-  else if (group > 0 && group <= 16) {
-    addFour(57, 62, 65, 68);
+    if (isUpTo(32, group)) return;
+    add(69);
     add(71);
-    add(75);
-  } else {
-    addFour(57, 62, 66, 70);
-    if (group > 0 && group <= 32) return;
-    add(74);
-    add(78);
+  } else if (positive) addFour(58, 62, 66, 71);
+  else if (isUpTo(16, group) || !isUpTo(64, group)) {
+    addFour(56, 60, 63, 66);
+    addFour(69, 72, 75, 79);
+  } else if (isUpTo(32, group)) addFour(57, 62, 66, 70);
+  else {
+    addFour(57, 61, 64, 67);
+    addFour(70, 73, 76, 80);
   }
 }
 

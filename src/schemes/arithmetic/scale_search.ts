@@ -20,7 +20,7 @@ export interface Search {
   symmetric(groupSize: number): Candidates;
   signed: Candidates;
   /** Over the whole range. */
-  asymmetric: Candidates;
+  asymmetric(groupSize: number): Candidates;
 }
 
 /** A candidate lays its multiplier, times one / 2^shift, steps over the anchor. */
@@ -103,10 +103,9 @@ function codesBy(multiplier: number, shift: number, coarse: number): (t: number)
 }
 
 function candidatesOf({ symmetric, signed, asymmetric }: Search, args: QuantizationArgs): Candidates {
-  if (!args.symmetric) return asymmetric;
-  return args.signed
-    ? signed
-    : symmetric(args.strategy === 'group' ? (args.group_size as number) : Number.POSITIVE_INFINITY);
+  const groupSize = args.strategy === 'group' ? (args.group_size as number) : Number.POSITIVE_INFINITY;
+  if (!args.symmetric) return asymmetric(groupSize);
+  return args.signed ? signed : symmetric(groupSize);
 }
 
 function gridOf(exact: number, zeroPoint: number, args: QuantizationArgs): GroupGrid {
@@ -150,11 +149,14 @@ function sumsOf(
 
 const between = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
-/** The larger a group, the further its largest value stands out, and the more a clipped one may pay. */
-function fourBitSteps(groupSize: number): number[] {
-  if (groupSize <= 16) return [57, 62, 65, 68, 71, 75];
-  return groupSize <= 32 ? [57, 62, 66, 70] : [57, 62, 66, 70, 74, 78];
+/** Steps over the anchor of symmetric and of asymmetric 4-bit codes: few where the default is, for its speed. */
+function symmetricSteps(groupSize: number): number[] {
+  if (groupSize <= 16 || groupSize > 64) return [56, 60, 63, 66, 69, 72, 75, 79];
+  return groupSize <= 32 ? [57, 62, 66, 70] : [57, 61, 64, 67, 70, 73, 76, 80];
 }
+
+const asymmetricSteps = (groupSize: number): number[] =>
+  groupSize <= 32 ? [57, 59, 61, 63, 65, 67] : [57, 59, 61, 63, 65, 67, 69, 71];
 
 /** `mse`: least squared error. Few candidates, chosen on trained weights: see docs/quantization.md. */
 export const leastSquaresGrid = scaleSearch({
@@ -162,9 +164,9 @@ export const leastSquaresGrid = scaleSearch({
     one: 2 ** 11,
     coarse: 3,
     weightShift: undefined,
-    symmetric: (groupSize) => ({ shift: 14, multipliers: fourBitSteps(groupSize) }),
+    symmetric: (groupSize) => ({ shift: 14, multipliers: symmetricSteps(groupSize) }),
     signed: { shift: 14, multipliers: [58, 62, 66, 71] },
-    asymmetric: { shift: 13, multipliers: [57, 59, 61, 63, 65, 67] },
+    asymmetric: (groupSize) => ({ shift: 13, multipliers: asymmetricSteps(groupSize) }),
   },
   8: {
     one: 2 ** 14,
@@ -172,7 +174,7 @@ export const leastSquaresGrid = scaleSearch({
     weightShift: undefined,
     symmetric: () => ({ shift: 15, multipliers: [254, 255, 256, 258] }),
     signed: { shift: 15, multipliers: [253, 254, 255, 256] },
-    asymmetric: { shift: 15, multipliers: [508, 509, 510, 512] },
+    asymmetric: () => ({ shift: 15, multipliers: [508, 509, 510, 512] }),
   },
 });
 
@@ -188,7 +190,7 @@ export const weightedGrid = scaleSearch({
     weightShift: 4,
     symmetric: () => ({ shift: 14, multipliers: between(56, 73) }),
     signed: { shift: 14, multipliers: between(52, 69) },
-    asymmetric: { shift: 13, multipliers: between(56, 65) },
+    asymmetric: () => ({ shift: 13, multipliers: between(56, 65) }),
   },
   8: {
     one: 2 ** 14,
@@ -196,6 +198,6 @@ export const weightedGrid = scaleSearch({
     weightShift: 9,
     symmetric: () => ({ shift: 15, multipliers: between(252, 261) }),
     signed: { shift: 15, multipliers: between(252, 261) },
-    asymmetric: { shift: 15, multipliers: between(507, 516) },
+    asymmetric: () => ({ shift: 15, multipliers: between(507, 516) }),
   },
 });
