@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { InvalidInputError } from '../core/errors.js';
 import type { Checkpoint, CheckpointFile, JsonObject, TensorRef } from '../core/types.js';
 import { ggufFileAt, openGgufCheckpoint } from './gguf-checkpoint.js';
+import { refusePointerFile } from './lfs-pointer.js';
 import { readSafetensorsHeader } from './safetensors.js';
 import { readJsonObject } from './text.js';
 
@@ -31,9 +32,11 @@ export function openCheckpoint(dir: string): Checkpoint {
   const container = ggufFileAt(dir);
   if (container) return openGgufCheckpoint(container, companionsOf(dirname(container)));
   if (!(statSync(dir, { throwIfNoEntry: false })?.isDirectory() ?? false)) {
+    // a name on the Hub rather than a path
+    const isRepository = /^[\w.-]+\/[\w.-]+$/.test(dir) && !dir.startsWith('.');
     throw new InvalidInputError(
       `${dir}: there is no such directory; a checkpoint is a directory with config.json and safetensors files.`,
-      'check the path.',
+      isRepository ? `download it first: hf download ${dir} --local-dir ${basename(dir)}` : 'check the path.',
     );
   }
   const config = readJsonObject(join(dir, 'config.json'));
@@ -51,7 +54,11 @@ export function openCheckpoint(dir: string): Checkpoint {
   };
 }
 
-const companionsOf = (dir: string): string[] => COMPANIONS.filter((name) => existsSync(join(dir, name)));
+function companionsOf(dir: string): string[] {
+  const found = COMPANIONS.filter((name) => existsSync(join(dir, name)));
+  for (const name of found) refusePointerFile(join(dir, name));
+  return found;
+}
 
 /** Configs, code and licences that belong to a model besides its companions; not its weights and their indexes. */
 export function accompanyingFiles(dir: string): string[] {

@@ -12,6 +12,7 @@ import {
   OTHER_GGML_TYPES,
 } from '../core/gguf.js';
 import { ALIGNMENT, aligned, GGUF_SCALARS, LIST, MAGIC } from './gguf.js';
+import { POINTER_BYTES, refusePointer } from './lfs-pointer.js';
 
 /** What stands before the data of a GGUF file; offsets count from the file's start. */
 export interface GgufHeader {
@@ -59,6 +60,7 @@ function readHeader(file: string, input: ByteReader): GgufHeader {
   const refuse = (found: string, advice = 'download this file again.'): never => {
     throw new InvalidInputError(`${file}: ${found}`, advice);
   };
+  refusePointer(file, input.peek(POINTER_BYTES));
   if (input.left < 24 || input.u32() !== MAGIC) refuse('does not start as a GGUF file does.', 'check the path.');
   const version = input.u32();
   if (version !== 2 && version !== 3) {
@@ -258,6 +260,14 @@ class ByteReader {
   looseText(): string {
     const length = this.u64();
     return looseUtf8.decode(this.view(length));
+  }
+
+  /** The next `nbytes`, or what is left of them, which are not passed. */
+  peek(nbytes: number): Uint8Array {
+    const { position } = this;
+    const { buffer, byteOffset, byteLength } = this.view(Math.min(nbytes, this.left));
+    this.position = position;
+    return new Uint8Array(buffer, byteOffset, byteLength);
   }
 
   /** The next `nbytes`, which are passed. */

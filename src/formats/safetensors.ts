@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { DTYPE_BITS } from '../core/dtype.js';
 import { EnvironmentError, InvalidInputError } from '../core/errors.js';
 import type { Dtype, JsonObject, TensorRef } from '../core/types.js';
+import { POINTER_BYTES, refusePointer } from './lfs-pointer.js';
 import { parseStrictJson } from './strict-json.js';
 
 /** The format's own limit on the header (safetensors/src/tensor.rs). */
@@ -59,6 +60,7 @@ export function readSafetensorsHeader(file: string): SafetensorsHeader {
         AGAIN,
       );
     }
+    refusePointer(name, readExactly(fd, file, 0, Math.min(size, POINTER_BYTES)));
     const length = Buffer.from(readExactly(fd, file, 0, 8)).readBigUInt64LE(0);
     if (length > BigInt(MAX_HEADER_BYTES)) {
       throw new InvalidInputError(

@@ -84,6 +84,11 @@ const dimensionsOf = (name: string) => at(name) + name.length;
 
 const hostile: [what: string, bytes: Uint8Array, message: RegExp][] = [
   ['an empty file', new Uint8Array(0), /does not start as a GGUF/],
+  [
+    'a pointer of Git LFS',
+    Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:0\n'),
+    /pointer of Git LFS/,
+  ],
   ['another format', patched((bytes) => bytes.set([0x50, 0x4b], 0)), /does not start as a GGUF/],
   ['an old version', patched((_, view) => view.setUint32(4, 1, true)), /version 1/],
   ['a big-endian file', patched((_, view) => view.setUint32(4, 3, false)), /big-endian/],

@@ -22,6 +22,21 @@ for (const hostile of hostileCases().filter((each) => each.level === 'open')) {
   });
 }
 
+test('the name of a repository is no path: the advice says how to download it', () => {
+  for (const [path, advice] of [
+    ['Qwen/Qwen2.5-0.5B', 'download it first: hf download Qwen/Qwen2.5-0.5B --local-dir Qwen2.5-0.5B'],
+    ['./models/none', 'check the path.'],
+    ['/models/none', 'check the path.'],
+  ]) {
+    try {
+      openCheckpoint(path);
+      assert.unreachable('it was opened');
+    } catch (error) {
+      assert.is((error as HalfbyteError).advice, advice);
+    }
+  }
+});
+
 test('the table has every kind of case', () => {
   assert.ok(hostileCases().length >= 40);
 });
