@@ -36,7 +36,7 @@ export function openCheckpoint(dir: string): Checkpoint {
     const isRepository = /^[\w.-]+\/[\w.-]+$/.test(dir) && !dir.startsWith('.');
     throw new InvalidInputError(
       `${dir}: there is no such directory; a checkpoint is a directory with config.json and safetensors files.`,
-      isRepository ? `download it first: hf download ${dir} --local-dir ${basename(dir)}` : 'check the path.',
+      isRepository ? `download it first: git clone https://huggingface.co/${dir} (with Git LFS).` : 'check the path.',
     );
   }
   const config = readJsonObject(join(dir, 'config.json'));

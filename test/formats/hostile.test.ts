@@ -24,7 +24,7 @@ for (const hostile of hostileCases().filter((each) => each.level === 'open')) {
 
 test('the name of a repository is no path: the advice says how to download it', () => {
   for (const [path, advice] of [
-    ['Qwen/Qwen2.5-0.5B', 'download it first: hf download Qwen/Qwen2.5-0.5B --local-dir Qwen2.5-0.5B'],
+    ['Qwen/Qwen2.5-0.5B', 'download it first: git clone https://huggingface.co/Qwen/Qwen2.5-0.5B (with Git LFS).'],
     ['./models/none', 'check the path.'],
     ['/models/none', 'check the path.'],
   ]) {
