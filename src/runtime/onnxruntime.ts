@@ -23,12 +23,28 @@ export async function loadOnnxRuntime(
   try {
     const module = (await load()) as OnnxRuntime & { default?: OnnxRuntime };
     // CommonJS: whether its names are exports of their own depends on who loads it (Node, a bundler, tsx).
-    return module.default ?? module;
+    const ort = module.default ?? module;
+    settleHalves(ort);
+    return ort;
   } catch (error) {
     throw new EnvironmentError(
       `onnxruntime-node does not load on this machine: ${firstLine(error)}`,
       'install it with ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node (64-bit Linux, macOS or Windows).',
     );
+  }
+}
+
+/**
+ * Makes float16 tensors hold Uint16Array. onnxruntime-common decides with its first tensor, and takes Float16Array where
+ * the engine has one (Node 24), which the binding does not know: it finds 0 bytes in it.
+ */
+function settleHalves({ Tensor }: OnnxRuntime): void {
+  const own = Object.getOwnPropertyDescriptor(globalThis, 'Float16Array');
+  if (own) Reflect.deleteProperty(globalThis, 'Float16Array');
+  try {
+    new Tensor('float32', new Float32Array(1), [1]);
+  } finally {
+    if (own) Object.defineProperty(globalThis, 'Float16Array', own);
   }
 }
 
