@@ -50,13 +50,13 @@ export async function writePackage(
   try {
     const sha256 = settings.sha256 ?? false;
     const { workers, threads } = settings;
-    // Made while the threads work; a failure shows where they are awaited.
-    const models = encodedModels(plan);
-    models.catch(() => {});
+    // Made while the threads work; a failure shows where they are awaited. A shard leaves them to `merge`.
+    const models = shard ? undefined : encodedModels(plan);
+    models?.catch(() => {});
     const options = { workers, threads, maxMemory, shard, settings: { sha256 }, signal, onProgress, onNote };
     const result = await execute(plan, output, options);
     const { errors } = result;
-    if (!result.complete || settings.accepts?.(errors) === false) {
+    if (!models || settings.accepts?.(errors) === false) {
       output.release();
       return { complete: false, errors, packageBytes: plan.files.reduce((sum, file) => sum + file.nbytes, 0) };
     }
