@@ -1,3 +1,4 @@
+import { PREDICTION_GRAPH } from '../../blocks/prediction.js';
 import type { Graph } from '../../core/types.js';
 import type { Check } from '../../core/verify-report.js';
 import type { Manifest } from '../../formats/manifest.js';
@@ -22,8 +23,7 @@ export interface Prediction {
 
 /** Null where the model has no such graph or the package does not bring it. */
 export function predictionOf(opened: Package, manifest: Manifest, model: Model): Prediction | null {
-  const name = DRAFT_FILE.replace('.onnx', '');
-  const graph: Graph | undefined = drawGraphs(model, manifest.options.contextLength)[name];
+  const graph: Graph | undefined = drawGraphs(model, manifest.options.contextLength)[PREDICTION_GRAPH];
   if (!graph || !manifest.tensors[DRAFT_FILE]) return null;
   return { graph, weights: new PackageWeights(opened.dir, manifest, graph, [DRAFT_FILE]) };
 }
