@@ -1,9 +1,12 @@
-// The quantizing kernels alone, in one thread: nanoseconds a weight of every scheme and algorithm, beside the plain
-// TypeScript twin in the same run, from bf16 weights as models have them.
+// The kernels alone, in one thread: nanoseconds a weight of quantizing, of decoding what came out and of measuring the
+// errors (decoding included), for every scheme and algorithm, beside the plain TypeScript twins in the same run, from
+// bf16 weights as models have them.
 //
 //   npx tsx bench/kernels.ts [pattern] [dtype]    lines that match, such as 'int4 group 32' or 'hqq'
 import { DTYPE_BITS, float32ToBf16, float32ToF16, widen } from '../src/core/dtype.js';
-import type { Dtype, Packed, QuantizationArgs, Scheme } from '../src/core/types.js';
+import { ERROR_STATE_BYTES } from '../src/core/error-sums.js';
+import type { Dtype, Job, Packed, QuantizationArgs, Scheme } from '../src/core/types.js';
+import { meterRoom, openMeter } from '../src/engine/error-meter.js';
 import { loadKernels } from '../src/kernels/kernels.js';
 import { find, ids } from '../src/registry.js';
 
@@ -80,29 +83,49 @@ const kernels = loadKernels();
 const bytes = stored(weights());
 const values = new Float32Array(WEIGHTS);
 widen(dtype, bytes, values);
-kernels.reserve(bytes.length + 8 * WEIGHTS);
-kernels.bytes(kernels.heapBase, bytes.length).set(bytes);
+const state = kernels.heapBase;
+const room = state + ERROR_STATE_BYTES;
+const input = room + meterRoom(COLS);
+const output = input + bytes.length;
+kernels.reserve(output + 16 * WEIGHTS);
+kernels.bytes(input, bytes.length).set(bytes);
 
+const shown = (nanoseconds?: number) => nanoseconds?.toFixed(2) ?? 'none';
 console.log(
-  '| scheme | scale for each | algorithm | kernel, ns a weight | GB/s | twin, ns a weight |\n|---|---|---|---|---|---|',
+  '| scheme | scale for each | algorithm | kernel, ns a weight | GB/s | twin | decoding | twin | errors |\n|---|---|---|---|---|---|---|---|---|',
 );
 for (const id of ids('schemes')) {
   const scheme = (await find('schemes', id))!;
   for (const { label, args } of settingsOf(scheme)) {
     if (!new RegExp(asked).test(label.replaceAll(' |', ''))) continue;
     const out: Packed = {};
-    const addresses: Record<string, number> = {};
-    let next = kernels.heapBase + Math.ceil(bytes.length / 16) * 16;
+    const parts: Record<string, number> = {};
+    let next = output;
     for (const [part, { nbytes }] of Object.entries(scheme.layout(ROWS, COLS, args))) {
       out[part] = new Uint8Array(nbytes);
-      addresses[part] = next;
+      parts[part] = next;
       next += Math.ceil(nbytes / 16) * 16;
     }
     const twin = fastest(TWIN_TIME, () => scheme.quantize(values, COLS, args, out));
+    for (const [part, content] of Object.entries(out)) kernels.bytes(parts[part], content.length).set(content);
     const kernel = kernels.supports(dtype, args)
-      ? fastest(KERNEL_TIME, () => kernels.quantize(dtype, kernels.heapBase, ROWS, COLS, args, addresses))
+      ? fastest(KERNEL_TIME, () => kernels.quantize(dtype, input, ROWS, COLS, args, parts))
       : undefined;
     const rate = kernel && (DTYPE_BITS[dtype] / 8 / kernel).toFixed(2);
-    console.log(`| ${label} | ${kernel?.toFixed(2) ?? 'none'} | ${rate ?? ''} | ${twin.toFixed(1)} |`);
+    const decodeTwin = fastest(TWIN_TIME, () => scheme.dequantize(out, ROWS, COLS, args, values.slice()));
+    const call = { parts, cols: COLS, args, first: 0, rows: ROWS, to: next };
+    const decoding = kernels.dequantizes(args) ? fastest(KERNEL_TIME, () => kernels.dequantize(call)) : undefined;
+    const job = {
+      name: '',
+      source: { kind: 'tensor', rows: 1 << 20, cols: COLS } as Job['source'],
+      scheme: args,
+      outputs: {},
+    };
+    const meter = openMeter(job, scheme, dtype, kernels, { state, room });
+    // rows after the first are none of the few that go into a histogram
+    const errors = fastest(KERNEL_TIME, () => meter.add(1, ROWS, input, parts));
+    console.log(
+      `| ${label} | ${shown(kernel)} | ${rate ?? ''} | ${twin.toFixed(1)} | ${shown(decoding)} | ${decodeTwin.toFixed(1)} | ${errors.toFixed(2)} |`,
+    );
   }
 }

@@ -729,18 +729,26 @@ export type ProgressListener = (progress: {
 
 // ---------------------------------------------------------------- kernels
 
-/** Rows at an address with the parts that they became; `state` is the address of sums as in core/error-sums.ts. */
-export interface ErrorCall {
+/** Rows of a scheme's parts that are decoded. */
+export interface DecodeCall {
+  /** Addresses of the scheme's parts, of whole rows of blocks. */
+  parts: Record<string, number>;
+  cols: number;
+  args: QuantizationArgs;
+  /** Number of the first decoded row in the parts, and how many there are. */
+  first: number;
+  rows: number;
+  /** Address of the float32 [rows, cols], a multiple of 4. */
+  to: number;
+}
+
+/** Weights of whole rows at an address; `state` is the address of error sums as in core/error-sums.ts. */
+export interface MeasuredRows {
+  /** F32, F16 or BF16. */
   dtype: Dtype;
   from: number;
   rows: number;
   cols: number;
-  args: QuantizationArgs;
-  /** Addresses of the scheme's parts. */
-  parts: Record<string, number>;
-  /** Number of the first row in its tensor; multiples of `stride` go into the histogram. */
-  firstRow: number;
-  stride: number;
   state: number;
 }
 
@@ -770,12 +778,15 @@ export interface Kernels {
   ): void;
   /** Whether `dequantize` has a kernel for these settings; otherwise use the twin. */
   dequantizes(args: QuantizationArgs): boolean;
-  /** Decodes the parts of whole rows into float32 at `to`, a multiple of 4. */
-  dequantize(parts: Record<string, number>, rows: number, cols: number, args: QuantizationArgs, to: number): void;
-  /** Whether `measure` has a kernel for these; otherwise dequantize and use the twin. */
-  measures(call: Pick<ErrorCall, 'dtype' | 'cols' | 'args'>): boolean;
-  /** Adds what quantizing took from whole rows to the sums at `state`. */
-  measure(call: ErrorCall): void;
+  /** Decodes whole rows into float32. */
+  dequantize(call: DecodeCall): void;
+  /**
+   * Adds to the sums and counts at `state` what the float32 at `decoded`, which stand for the rows, are off them. Rows
+   * count from `firstRow` in their tensor; multiples of `stride` go into the histogram.
+   */
+  addErrors(rows: MeasuredRows, decoded: number, firstRow: number, stride: number): void;
+  /** Counts rows' weights beyond the ends of the grids that the first rows of a scheme's parts are codes of. */
+  addSaturated(rows: MeasuredRows, args: QuantizationArgs, parts: Record<string, number>): void;
   /**
    * Rows [from, from + rows) of a rotary table into float32 at `out`; `count` float32 frequencies lie at `frequencies`.
    * For angles below 2^20.

@@ -1,8 +1,6 @@
-import { widen } from '../core/dtype.js';
-import { ERROR_STATE_BYTES, histogramStride } from '../core/error-sums.js';
-import { gridEnds } from '../core/grid-ends.js';
+import { DTYPE_BITS } from '../core/dtype.js';
+import { histogramStride } from '../core/error-sums.js';
 import type { Dtype, Job, Kernels, Packed, Scheme } from '../core/types.js';
-import { addRowErrors, type EndsOfRows } from './row-errors.js';
 
 /** Measures what quantizing took from the rows of one job, while they and their parts lie in kernel memory. */
 export interface ErrorMeter {
@@ -10,59 +8,65 @@ export interface ErrorMeter {
   add(from: number, count: number, input: number, parts: Record<string, number>): void;
 }
 
-/** Opens the meter of a job whose rows lie in memory as `dtype`; it adds to the state at the address `state`. */
-export function openMeter(job: Job, scheme: Scheme, dtype: Dtype, kernels: Kernels, state: number): ErrorMeter {
+/** Float32 bytes that are decoded at a time, unless one row is longer: they stay in a core's cache until they are measured. */
+const DECODED_BYTES = 64 << 10;
+
+const rowsAtATime = (cols: number): number => Math.max(1, Math.floor(DECODED_BYTES / (4 * Math.max(1, cols))));
+
+/** Bytes of kernel memory that a meter of rows of `cols` columns decodes in. */
+export const meterRoom = (cols: number): number => 4 * cols * rowsAtATime(cols);
+
+/** Bytes besides that, for `count` rows of a scheme without a kernel that decodes it. */
+export const meterScratch = (kernels: Pick<Kernels, 'dequantizes'>, { source, scheme }: Job, count: number): number =>
+  kernels.dequantizes(scheme) ? 0 : 4 * count * source.cols;
+
+/**
+ * Opens the meter of a job whose rows lie in memory as `dtype`; it adds to the state at the address `state` and decodes
+ * in `meterRoom` bytes at `room`.
+ */
+export function openMeter(
+  job: Job,
+  scheme: Scheme,
+  dtype: Dtype,
+  kernels: Kernels,
+  { state, room }: { state: number; room: number },
+): ErrorMeter {
   const { source, scheme: args } = job;
   const { rows, cols } = source;
   const stride = histogramStride(rows, cols);
-  if (kernels.measures({ dtype, cols, args })) {
-    return {
-      add: (from, count, input, parts) =>
-        kernels.measure({ dtype, from: input, rows: count, cols, args, parts, firstRow: from, stride, state }),
-    };
-  }
+  const step = rowsAtATime(cols);
   return {
     add(from, count, input, parts) {
-      const values = floatsAt(kernels, dtype, input, count * cols);
-      const packed = packedAt(kernels, scheme.layout(count, cols, args), parts);
-      const decoded = new Float32Array(count * cols);
-      scheme.dequantize(packed, count, cols, args, decoded);
-      const ends = endsOf(scheme, packed, count, job);
-      addRowErrors(kernels.bytes(state, ERROR_STATE_BYTES), values, decoded, ends, cols, from, stride);
+      const decode = kernels.dequantizes(args)
+        ? (first: number, taken: number) => kernels.dequantize({ parts, cols, args, first, rows: taken, to: room })
+        : decodeByScheme(job, scheme, kernels, count, parts, room);
+      for (let first = 0; first < count; first += step) {
+        const taken = Math.min(step, count - first);
+        decode(first, taken);
+        const start = input + (first * cols * DTYPE_BITS[dtype]) / 8;
+        kernels.addErrors({ dtype, from: start, rows: taken, cols, state }, room, from + first, stride);
+      }
+      kernels.addSaturated({ dtype, from: input, rows: count, cols, state }, args, parts);
     },
   };
 }
 
-/** Bytes that a meter without a kernel holds besides the buffers, for `count` rows. */
-export const meterScratch = (count: number, cols: number): number => 16 * count * cols;
-
-function floatsAt(kernels: Kernels, dtype: Dtype, address: number, count: number): Float32Array {
-  if (dtype === 'F32') {
-    const { buffer, byteOffset } = kernels.bytes(address, 4 * count);
-    return new Float32Array(buffer, byteOffset, count);
-  }
-  const values = new Float32Array(count);
-  widen(dtype, kernels.bytes(address, count * 2), values);
-  return values;
-}
-
-const packedAt = (kernels: Kernels, sizes: Record<string, { nbytes: number }>, parts: Record<string, number>): Packed =>
-  Object.fromEntries(Object.entries(sizes).map(([part, { nbytes }]) => [part, kernels.bytes(parts[part], nbytes)]));
-
-/** Decodes the first and the last code of every value's grid, with the scales and zero points that it has. */
-export function endsOf(
+function decodeByScheme(
+  { source: { cols }, scheme: args }: Job,
   scheme: Scheme,
-  packed: Packed,
-  rows: number,
-  { source, scheme: args }: Job,
-): EndsOfRows | undefined {
-  const ends = gridEnds(args);
-  if (!ends) return undefined;
-  const [low, high] = ends.codes.map((code) => {
-    const out = new Float32Array(rows * source.cols);
-    const codes = new Uint8Array(packed.codes.length).fill(code);
-    scheme.dequantize({ ...packed, codes }, rows, source.cols, args, out);
-    return out;
-  });
-  return { low, high, halfStep: ends.halfStep };
+  kernels: Kernels,
+  count: number,
+  parts: Record<string, number>,
+  room: number,
+): (first: number, rows: number) => void {
+  const packed: Packed = {};
+  for (const [part, { nbytes }] of Object.entries(scheme.layout(count, cols, args))) {
+    packed[part] = kernels.bytes(parts[part], nbytes);
+  }
+  const values = new Float32Array(count * cols);
+  scheme.dequantize(packed, count, cols, args, values);
+  return (first, rows) => {
+    const { buffer, byteOffset } = kernels.bytes(room, 4 * rows * cols);
+    new Float32Array(buffer, byteOffset, rows * cols).set(values.subarray(first * cols, (first + rows) * cols));
+  };
 }

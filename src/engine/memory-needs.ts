@@ -1,10 +1,10 @@
 import { DTYPE_BITS } from '../core/dtype.js';
 import type { Job } from '../core/types.js';
-import { measuresErrors } from '../kernels/error-kernels.js';
+import { dequantizes } from '../kernels/decode-kernels.js';
 import { InputFiles } from '../sources/input-files.js';
 import { openRows } from '../sources/read.js';
 import { storedDtype } from '../sources/stored-rows.js';
-import { meterScratch } from './error-meter.js';
+import { meterRoom, meterScratch } from './error-meter.js';
 import { partsOf } from './job-parts.js';
 import { bufferBytesOf, stepsOf } from './steps.js';
 import { jobQuantum, unitRows } from './units.js';
@@ -32,8 +32,7 @@ export async function memoryNeeds(jobs: readonly Job[], bufferBytes: number): Pr
     const asStored = { ...inMemory, rowBytes: (cols * DTYPE_BITS[stored ?? 'F32']) / 8 };
     const unit = parts.isContiguous ? Math.max(1, rows) : quantum;
     const count = stepsOf(asStored, unit, Math.max(bufferBytes, least)).read;
-    const needsMeter = job.measured && !measuresErrors({ dtype: stored ?? 'F32', cols, args: job.scheme });
-    const meter = needsMeter ? meterScratch(count, cols) : 0;
+    const meter = job.measured ? meterRoom(cols) + meterScratch({ dequantizes }, job, count) : 0;
     needs.scratch = Math.max(needs.scratch, meter);
     if (stored !== undefined) continue;
     const reader = await openRows(job.source, files);

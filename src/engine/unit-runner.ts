@@ -4,7 +4,7 @@ import type { Job, Kernels, Packed, PartSize } from '../core/types.js';
 import type { FileSystem } from '../sources/file-system.js';
 import { InputFiles } from '../sources/input-files.js';
 import { DIGEST_STATE_BYTES, Digest } from './digest.js';
-import { type ErrorMeter, openMeter } from './error-meter.js';
+import { type ErrorMeter, meterRoom, openMeter } from './error-meter.js';
 import { DECODING_ROOM, FREQUENCY_ROOM, openFiller, type PartFiller } from './fill-parts.js';
 import { packErrors } from './job-errors.js';
 import { aligned, type JobParts, partRanges, partsOf } from './job-parts.js';
@@ -46,7 +46,8 @@ export class UnitRunner {
   ) {
     this.#inputs = new InputFiles(fs);
     this.#outputs = new OutputFiles(dir, fs);
-    kernels.reserve(ROOM + bufferBytes);
+    const decoded = jobs.reduce((most, job) => Math.max(most, job.measured ? meterRoom(job.source.cols) : 0), 0);
+    kernels.reserve(ROOM + aligned(bufferBytes) + decoded);
   }
 
   /** Does a task: keeps bytes that are right already, writes the others. */
@@ -117,6 +118,10 @@ export class UnitRunner {
     return this.kernels.heapBase + DIGEST_ROOM + FREQUENCY_ROOM;
   }
 
+  get #meterRooms() {
+    return { state: this.#errors, room: this.#buffer + aligned(this.bufferBytes) };
+  }
+
   #startDigest(part: number): Digest {
     return new Digest(this.kernels, this.kernels.heapBase + part * DIGEST_STATE_BYTES);
   }
@@ -132,7 +137,9 @@ export class UnitRunner {
     };
     const filler = await openFiller(job, parts, this.kernels, this.#inputs, rooms);
     const meter =
-      job.measured && filler.dtype ? openMeter(job, parts.scheme, filler.dtype, this.kernels, this.#errors) : undefined;
+      job.measured && filler.dtype
+        ? openMeter(job, parts.scheme, filler.dtype, this.kernels, this.#meterRooms)
+        : undefined;
     const prepared = { job, parts, quantum: await jobQuantum(job, parts), filler, meter };
     this.#current = { index, prepared };
     return prepared;

@@ -2,11 +2,13 @@ import { DTYPE_BITS, widen } from '../core/dtype.js';
 import { EnvironmentError } from '../core/errors.js';
 import { type Dtype, type Kernels, NonFiniteWeight } from '../core/types.js';
 import { KERNEL_DTYPES, SCHEME_KERNELS, type SchemeKernel } from './by-scheme.js';
-import { dequantize, dequantizes } from './dequantize.js';
-import { measureErrors, measuresErrors } from './error-kernels.js';
+import { dequantize, dequantizes } from './decode-kernels.js';
+import { addErrors, addSaturated } from './error-kernels.js';
 import { instantiateKernels } from './wasm.js';
 
 const PAGE = 65536;
+/** Kernels that go over whole vectors read as much past the end of what they are given. */
+const READ_BEYOND = 32;
 
 /** A fresh instance of the kernels, with a memory of its own. Throws EnvironmentError where they are not built. */
 export function loadKernels(): Kernels {
@@ -30,14 +32,14 @@ export function loadKernels(): Kernels {
     updateDigest: wasm.updateDigest,
     finishDigest: wasm.finishDigest,
     dequantizes,
-    dequantize: (...call) => dequantize(wasm, ...call),
-    measures: measuresErrors,
-    measure: (call) => measureErrors(wasm, call),
+    dequantize: (call) => dequantize(wasm, call),
+    addErrors: (...call) => addErrors(wasm, ...call),
+    addSaturated: (...call) => addSaturated(wasm, ...call),
     rotary: (frequencies, count, from, rows, factor, part, out) =>
       wasm.rotaryRows(frequencies, count, from, rows, factor, part === 'cos', out),
 
     reserve(nbytes) {
-      const missing = heapBase + nbytes - wasm.memory.buffer.byteLength;
+      const missing = heapBase + nbytes + READ_BEYOND - wasm.memory.buffer.byteLength;
       if (missing <= 0) return;
       try {
         wasm.memory.grow(Math.ceil(missing / PAGE));

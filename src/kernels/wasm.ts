@@ -87,34 +87,57 @@ export interface KernelExports {
     globalScale: number,
   ): number;
   nf4Blocks(dtype: number, from: number, count: number, block: number, codes: number, scales: number): number;
-  scaledFloats(
+  scaleSettings(kind: number, global: number): void;
+  decodeIntegers(
+    bits: number,
+    flip: number,
+    codes: number,
+    scales: number,
+    zeroPoints: number,
+    cols: number,
+    groupCols: number,
+    rowCodes: number,
+    zeroStride: number,
+    first: number,
+    rows: number,
+    to: number,
+  ): void;
+  decodeFp8(
     format: number,
     codes: number,
     scales: number,
-    rows: number,
     cols: number,
     blockRows: number,
     blockCols: number,
+    first: number,
+    rows: number,
     to: number,
   ): void;
-  errorSettings(scaleKind: number, halfStep: number, flip: number): void;
-  measureRows(
-    format: number,
+  decodeE2m1(codes: number, scales: number, cols: number, group: number, first: number, rows: number, to: number): void;
+  decodeNf4(codes: number, scales: number, block: number, first: number, count: number, to: number): void;
+  decodeGgml(format: number, codes: number, cols: number, rows: number, to: number): void;
+  addErrors(
     dtype: number,
     from: number,
+    decoded: number,
     rows: number,
     cols: number,
-    groupRows: number,
-    groupCols: number,
-    codes: number,
-    rowBytes: number,
-    scales: number,
-    zeroPoints: number,
-    zeroStride: number,
     firstRow: number,
     stride: number,
     state: number,
   ): void;
+  gridSettings(first: number, last: number, halfStep: number, zeroBits: number, flip: number): void;
+  countSaturated(
+    dtype: number,
+    from: number,
+    rows: number,
+    cols: number,
+    blockRows: number,
+    blockCols: number,
+    scales: number,
+    zeroPoints: number,
+    zeroStride: number,
+  ): number;
   ggmlBlocks(format: number, dtype: number, from: number, rows: number, cols: number, out: number): number;
   refusedIndex(): number;
   refusedValue(): number;

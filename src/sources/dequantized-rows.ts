@@ -58,7 +58,7 @@ export function openDequantized(
     }
     unpack(source, from, count, bytes, args, parts);
     const values = to ?? next;
-    kernels.dequantize(addresses, count, cols, args, values);
+    kernels.dequantize({ parts: addresses, cols, args, first: 0, rows: count, to: values });
     return values;
   };
 

@@ -1,7 +1,9 @@
+export { decodeFp8 } from './decode_fp8';
+export { decodeGgml } from './decode_ggml';
+export { decodeIntegers } from './decode_integers';
+export { decodeE2m1, decodeNf4 } from './decode_tables';
 export { e2m1Groups } from './e2m1_groups';
-export { errorSettings } from './error_grids';
-export { measureRows } from './error_calls';
-export { scaledFloats } from './dequantize';
+export { addErrors } from './errors';
 export { convertFloats } from './floats';
 export { fp8Blocks } from './fp8';
 export { ggmlBlocks, refusedIndex, refusedValue } from './ggml_blocks';
@@ -13,6 +15,8 @@ export { integerRows } from './integer_rows';
 export { searchSettings } from './search_settings';
 export { nf4Blocks } from './nf4';
 export { rotaryRows } from './rotary';
+export { countSaturated, gridSettings } from './saturation';
+export { scaleSettings } from './stored_grids';
 export { TABLE as byteTable, widenBrains, widenBytes, widenDoubles, widenHalves } from './widen';
 export { finishDigest, startDigest, updateDigest } from './xxh64';
 

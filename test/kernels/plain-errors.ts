@@ -1,10 +1,11 @@
-import { ERROR_STATE, HISTOGRAM_BINS, OUTLIER_LIMIT } from '../core/error-sums.js';
+import { ERROR_STATE, HISTOGRAM_BINS, OUTLIER_LIMIT } from '../../src/core/error-sums.js';
+import type { Packed, QuantizationArgs, Scheme } from '../../src/core/types.js';
 
 const f32 = Math.fround;
 const MIDDLE_BIN = (HISTOGRAM_BINS - 1) / 2;
 const BINS_PER_RMS = 8;
 /** Columns whose products are added up in float32 before they go on in float64. */
-const FOLD = 64;
+const FOLD = 128;
 /** Outside of this range of a row's sum of squares all of it is done in float64. */
 const [LEAST_SIGNAL, MOST_SIGNAL] = [2 ** -60, 2 ** 100];
 
@@ -18,11 +19,12 @@ export interface EndsOfRows {
 /**
  * Adds the errors of whole rows to a state: `values` are the weights, `decoded` what stands for them, both float32
  * [rows, cols]; `ends` is undefined where a scheme cannot saturate. Rows count from `firstRow`; those that are multiples
- * of `stride` go into the histogram. Plain TypeScript twin of kernels/assembly/errors.ts, equal bit for bit.
+ * of `stride` go into the histogram. Plain TypeScript twin of kernels/assembly/errors.ts and saturation.ts, equal bit for
+ * bit.
  *
- * Sums of a row are kept in four lanes (columns 8k + 2l and 8k + 2l + 1 go to lane l, in this order), 64 columns in
- * float32, these in float64; lanes are then added as (0 + 1) + (2 + 3), and rows to the state in their order. How rows
- * are cut into calls changes nothing.
+ * Products of 128 columns of a row are added up in float32, column i in lane i mod 8, and lanes 4 to 7 to lanes 0 to 3;
+ * these four go on in float64 and are then added as (0 + 1) + (2 + 3), and rows to the state in their order. How rows are
+ * cut into calls changes nothing.
  */
 export function addRowErrors(
   state: Uint8Array,
@@ -50,7 +52,7 @@ export function addRowErrors(
     let outliers = 0;
     for (let i = 0; i < cols; i++) {
       const error = Math.abs(f32(r[i] - a[i]));
-      if (greatest < error) greatest = error;
+      if (error > greatest || Number.isNaN(error)) greatest = error;
       if (a[i] === 0 && r[i] !== 0) zeroed++;
       if (r[i] > limit || r[i] < -limit) outliers++;
     }
@@ -68,29 +70,62 @@ export function addRowErrors(
 }
 
 /** Sums of r^2, d^2 and r * d. */
-function sumsOfRow(r: Float32Array, a: Float32Array): [number, number, number] {
-  const sums = sumsByLanes(r, a, f32);
-  return sums[0] >= LEAST_SIGNAL && sums[0] <= MOST_SIGNAL ? sums : sumsByLanes(r, a, (x) => x);
+function sumsOfRow(r: Float32Array, a: Float32Array): number[] {
+  const sums = sumsByLanes(r, a);
+  return sums[0] >= LEAST_SIGNAL && sums[0] <= MOST_SIGNAL ? sums : sumsOfDoubles(r, a);
 }
 
-/** `round` is what becomes of every product and sum within 64 columns. */
-function sumsByLanes(r: Float32Array, a: Float32Array, round: (x: number) => number): [number, number, number] {
-  const [total, part] = [new Float64Array(12), new Float64Array(12)];
+const productsOf = (r: number, d: number): number[] => [r * r, d * d, r * d];
+const sumOfLanes = (total: Float64Array): number => total[0] + total[1] + (total[2] + total[3]);
+
+function sumsByLanes(r: Float32Array, a: Float32Array): number[] {
+  const totals = [0, 1, 2].map(() => new Float64Array(4));
   for (let start = 0; start < r.length; start += FOLD) {
-    const end = Math.min(start + FOLD, r.length);
-    if (round === f32) part.fill(0);
-    else part.set(total);
-    for (let i = start; i < end; i++) {
-      const lane = (i & 7) >> 1;
-      const d = f32(r[i] - a[i]);
-      part[lane] = round(part[lane] + round(r[i] * r[i]));
-      part[4 + lane] = round(part[4 + lane] + round(d * d));
-      part[8 + lane] = round(part[8 + lane] + round(r[i] * d));
+    const parts = [0, 1, 2].map(() => new Float32Array(8));
+    for (let i = start; i < Math.min(start + FOLD, r.length); i++) {
+      for (const [sum, product] of productsOf(r[i], f32(r[i] - a[i])).entries()) parts[sum][i & 7] += f32(product);
     }
-    for (let i = 0; i < 12; i++) total[i] = round === f32 ? total[i] + part[i] : part[i];
+    for (const [sum, part] of parts.entries()) {
+      for (let lane = 0; lane < 4; lane++) totals[sum][lane] += f32(part[lane] + part[lane + 4]);
+    }
   }
-  const add = (at: number) => total[at] + total[at + 1] + (total[at + 2] + total[at + 3]);
-  return [add(0), add(4), add(8)];
+  return totals.map(sumOfLanes);
+}
+
+function sumsOfDoubles(r: Float32Array, a: Float32Array): number[] {
+  const totals = [0, 1, 2].map(() => new Float64Array(4));
+  for (let i = 0; i < r.length; i++) {
+    for (const [sum, product] of productsOf(r[i], f32(r[i] - a[i])).entries()) totals[sum][i & 3] += product;
+  }
+  return totals.map(sumOfLanes);
+}
+
+/** Bytes of codes that stand for the two ends of a grid, and half of its last step over the range between them. */
+function endCodes({ scheme, signed }: QuantizationArgs): { codes: [number, number]; halfStep: number } | undefined {
+  if (scheme === 'int4') return { codes: signed ? [0x88, 0x77] : [0, 0xff], halfStep: 0.5 / 15 };
+  if (scheme === 'int8') return { codes: signed ? [0x80, 0x7f] : [0, 0xff], halfStep: 0.5 / 255 };
+  if (scheme === 'fp8_e4m3') return { codes: [0xfe, 0x7e], halfStep: 16 / 896 };
+  if (scheme === 'fp8_e5m2') return { codes: [0xfb, 0x7b], halfStep: 4096 / 114688 };
+  return scheme === 'mxfp4' || scheme === 'nvfp4' ? { codes: [0xff, 0x77], halfStep: 1 / 12 } : undefined;
+}
+
+/** Decodes the first and the last code of every value's grid, with the scales and zero points that it has. */
+export function endsOf(
+  scheme: Scheme,
+  packed: Packed,
+  rows: number,
+  cols: number,
+  args: QuantizationArgs,
+): EndsOfRows | undefined {
+  const ends = endCodes(args);
+  if (!ends) return undefined;
+  const [low, high] = ends.codes.map((code) => {
+    const out = new Float32Array(rows * cols);
+    const codes = new Uint8Array(packed.codes.length).fill(code);
+    scheme.dequantize({ ...packed, codes }, rows, cols, args, out);
+    return out;
+  });
+  return { low, high, halfStep: ends.halfStep };
 }
 
 function saturatedOf(r: Float32Array, { low, high, halfStep }: EndsOfRows, first: number): number {
