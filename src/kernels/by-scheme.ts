@@ -1,11 +1,6 @@
 import { float32ToBf16 } from '../core/dtype.js';
-import {
-  type Dtype,
-  NonFiniteWeight,
-  type QuantizationAlgorithm,
-  type QuantizationArgs,
-  type QuantizationStrategy,
-} from '../core/types.js';
+import { type Dtype, NonFiniteWeight, type QuantizationAlgorithm, type QuantizationArgs } from '../core/types.js';
+import { flipOf, gridExtent, SCALE_KINDS } from './grids.js';
 import type { KernelExports } from './wasm.js';
 
 /** Stored dtypes that kernels read, by their numbers in assembly/lanes.ts. */
@@ -40,7 +35,7 @@ function integerKernel(bits: 4 | 8): SchemeKernel {
     supports: ({ strategy, scale_dtype }) =>
       scale_dtype in KERNEL_DTYPES && (strategy === 'group' || strategy === 'channel'),
     run(wasm, { dtype, from, rows, cols, args, out }) {
-      const flip = args.signed ? (bits === 4 ? 0x88 : 0x80) : 0;
+      const flip = flipOf(args, bits);
       const scaleDtype = KERNEL_DTYPES[args.scale_dtype] as number;
       wasm.integerSettings(bits, Number(args.symmetric), scaleDtype, flip);
       wasm.searchSettings(SEARCHES[args.algorithm], args.strategy === 'group' ? (args.group_size as number) : 0);
@@ -70,16 +65,13 @@ function floatKernel(target: Dtype, refuses: (x: number) => boolean): SchemeKern
 function fp8Kernel(target: 0 | 1): SchemeKernel {
   return {
     supports: ({ algorithm, strategy, scale_dtype }) =>
-      algorithm === 'rtn' &&
-      scale_dtype === 'F32' &&
-      (strategy === 'tensor' || strategy === 'channel' || strategy === 'block'),
+      algorithm === 'rtn' && strategy !== 'group' && ['F32', 'BF16', 'F8_E8M0'].includes(scale_dtype),
     run(wasm, { dtype, from, rows, cols, args, out }) {
-      const blocks: Partial<Record<QuantizationStrategy, [number, number] | undefined>> = {
-        tensor: [rows, cols],
-        channel: [1, cols],
-        block: args.block_structure,
-      };
-      const [blockRows, blockCols] = blocks[args.strategy] as [number, number];
+      const { blockRows, blockCols } = gridExtent(args, cols, 8);
+      wasm.fp8Settings(
+        SCALE_KINDS[args.scale_dtype],
+        args.strategy === 'tensor' ? (args.amax ?? Number.NaN) : Number.NaN,
+      );
       return wasm.fp8Blocks(dtype, target, from, rows, cols, blockRows, blockCols, out.codes, out.scales) !== 0;
     },
     refuses: notFinite,

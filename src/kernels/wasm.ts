@@ -63,6 +63,7 @@ export interface KernelExports {
     cosine: boolean,
     out: number,
   ): void;
+  fp8Settings(scaleKind: number, amax: number): void;
   fp8Blocks(
     dtype: number,
     target: number,

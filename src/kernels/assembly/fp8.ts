@@ -1,8 +1,23 @@
-// 8-bit floats with a float32 scale for each block of rows and columns: twin of schemes/fp8_e4m3.ts and fp8_e5m2.ts.
-import { BF16, bytesOf, exponentBits, F16, F32, fourValues, halfValues, smallFloatCodes } from './lanes';
+// 8-bit floats with a scale for each block of rows and columns: twin of schemes/fp8_e4m3.ts and fp8_e5m2.ts.
+import { BF16, brainCodes, bytesOf, exponentBits, F16, F32, fourValues, halfValues, smallFloatCodes } from './lanes';
 
 const E4M3: i32 = 0;
 const E5M2: i32 = 1;
+
+/** Types of stored scales by their numbers in stored_grids.ts. */
+const SINGLE: i32 = 0;
+const BRAIN: i32 = 2;
+/** Below the normal floats a scale has too few digits to divide by. */
+const SMALLEST_SCALE: f32 = 1.1754943508222875e-38; // 2^-126
+
+/** The type of scales, and the greatest magnitude of all that share one, NaN where it is that of a block's own values. */
+let scaleKind: i32 = SINGLE;
+let sharedMagnitude: f64 = NaN;
+
+export function fp8Settings(kind: i32, amax: f64): void {
+  scaleKind = kind;
+  sharedMagnitude = amax;
+}
 
 /** The values of a row that are left beyond whole vectors of 16, and their codes. */
 const TAIL: usize = memory.data(64, 16);
@@ -126,6 +141,29 @@ function sixteenOfBrains(target: i32, at: usize, scale: v128): v128 {
   return v128.or(codes, v128.and(signs, i8x16.splat(i8.MIN_VALUE)));
 }
 
+// @ts-ignore: decorator
+@inline
+function scaleBytes(): usize {
+  return scaleKind == SINGLE ? 4 : scaleKind == BRAIN ? 2 : 1;
+}
+
+/** Stores the scale of values up to a magnitude, rounded to bfloat16 or up to a power of two; what it then is. */
+function storeScale(target: i32, amax: f32, at: usize): f32 {
+  const exact: f32 = amax == 0 ? 1 : max(amax / largestValue(target), SMALLEST_SCALE);
+  if (scaleKind == SINGLE) {
+    store<f32>(at, exact);
+    return exact;
+  }
+  if (scaleKind == BRAIN) {
+    const code = i32x4.extract_lane(brainCodes(f32x4.splat(exact)), 0);
+    store<u16>(at, <u16>code);
+    return reinterpret<f32>(code << 16);
+  }
+  const code = (reinterpret<i32>(exact) + 0x007fffff) >> 23;
+  store<u8>(at, <u8>code);
+  return reinterpret<f32>(code << 23);
+}
+
 /** One block: its scale and codes; `stride` is a row's bytes in the source, `cols` its codes. */
 // @ts-ignore: decorator
 @inline
@@ -143,10 +181,7 @@ function encodeBlock(
   const stride = cols * size;
   const largest = largestMagnitude(dtype, from, rows, count, stride);
   if (isNaN(largest)) return false;
-  const exact = largest / largestValue(target);
-  const scale: f32 = exact == 0 ? 1 : exact;
-  store<f32>(scales, scale);
-  const divisor = f32x4.splat(scale);
+  const divisor = f32x4.splat(storeScale(target, isNaN(sharedMagnitude) ? largest : <f32>sharedMagnitude, scales));
   const whole = count & ~15;
   for (let row: usize = 0; row < rows; row++) {
     const source = from + row * stride;
@@ -182,7 +217,7 @@ function encodeBlocks(
       const height = min(blockRows, rows - row);
       const width = min(blockCols, cols - col);
       if (!encodeBlock(dtype, target, from + at * size, height, width, cols, codes + at, scaleTo)) return false;
-      scaleTo += 4;
+      scaleTo += scaleBytes();
     }
   }
   return true;

@@ -5,7 +5,7 @@ export { decodeE2m1, decodeNf4 } from './decode_tables';
 export { e2m1Groups } from './e2m1_groups';
 export { addErrors } from './errors';
 export { convertFloats } from './floats';
-export { fp8Blocks } from './fp8';
+export { fp8Blocks, fp8Settings } from './fp8';
 export { ggmlBlocks, refusedIndex, refusedValue } from './ggml_blocks';
 export { halfQuadraticGroups } from './half_quadratic_groups';
 export { halfQuadraticRows } from './half_quadratic_rows';
