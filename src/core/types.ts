@@ -395,6 +395,8 @@ export interface Layout {
    * scheme has that grid, so that another one must round again.
    */
   grid?(source: PackedSource): QuantizationArgs | undefined;
+  /** The scheme as whose parts `unpack` gives the rows where they are only read; default: that of `grid`. */
+  readAs?(source: PackedSource): QuantizationArgs | undefined;
   /**
    * The parts of `args` for these rows, every code and scale kept. `args` is the tensor's grid but for the type of
    * scales, which holds them exactly, and for zero points, which may be asked for where the grid is symmetric.

@@ -9,8 +9,14 @@ interface DecodeKernel {
   run(wasm: KernelExports, call: DecodeCall): void;
 }
 
+const scaledBy =
+  (...dtypes: QuantizationArgs['scale_dtype'][]) =>
+  (args: QuantizationArgs) =>
+    dtypes.includes(args.scale_dtype);
+
 function integers(bits: 4 | 8): DecodeKernel {
   return {
+    decodes: scaledBy('F32', 'F16', 'BF16'),
     run(wasm, { parts, cols, args, first, rows, to }) {
       const { blockCols, rowCodes, zeroStride } = gridExtent(args, cols, bits);
       const zeroPoints = args.symmetric ? 0 : parts.zero_points;
@@ -24,7 +30,7 @@ function integers(bits: 4 | 8): DecodeKernel {
 /** `format` is the number in assembly/decode_fp8.ts. */
 function fp8(format: 0 | 1): DecodeKernel {
   return {
-    decodes: ({ strategy }) => strategy !== 'group',
+    decodes: (args) => args.strategy !== 'group' && scaledBy('F32', 'BF16', 'F8_E8M0')(args),
     run(wasm, { parts, cols, args, first, rows, to }) {
       const { blockRows, blockCols } = gridExtent(args, cols, 8);
       wasm.scaleSettings(SCALE_KINDS[args.scale_dtype], 0);
@@ -33,14 +39,16 @@ function fp8(format: 0 | 1): DecodeKernel {
   };
 }
 
-const e2m1: DecodeKernel = {
+const e2m1 = (scales: QuantizationArgs['scale_dtype']): DecodeKernel => ({
+  decodes: scaledBy(scales),
   run(wasm, { parts, cols, args, first, rows, to }) {
     wasm.scaleSettings(SCALE_KINDS[args.scale_dtype], parts.global_scale ?? 0);
     wasm.decodeE2m1(parts.codes, parts.scales, cols, args.group_size as number, first, rows, to);
   },
-};
+});
 
 const nf4: DecodeKernel = {
+  decodes: scaledBy('F32'),
   run(wasm, { parts, cols, args, first, rows, to }) {
     wasm.scaleSettings(SCALE_KINDS[args.scale_dtype], 0);
     wasm.decodeNf4(parts.codes, parts.scales, args.group_size as number, first * cols, rows * cols, to);
@@ -73,8 +81,8 @@ const DECODE_KERNELS: Record<string, DecodeKernel> = {
   fp8_e4m3: fp8(0),
   fp8_e5m2: fp8(1),
   nf4,
-  mxfp4: e2m1,
-  nvfp4: e2m1,
+  mxfp4: e2m1('F8_E8M0'),
+  nvfp4: e2m1('F8_E4M3'),
   q4_0: blocks(0),
   q4_1: blocks(1),
   q5_0: blocks(2),

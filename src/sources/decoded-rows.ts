@@ -2,8 +2,10 @@ import type { FileRange, Layout, Packed, RowSource, Scheme } from '../core/types
 import { type OpenRows, type ReaderMeans, readRanges, tileRows } from './open-rows.js';
 
 /** How rows of packed bytes are found and decoded; ranges start and end on multiples of `quantum` or at the last row. */
-interface Decoder {
+export interface Decoder {
   quantum: number;
+  /** The most rows from `from`, a multiple of the quantum, that can be decoded at a time; default: any number. */
+  atMost?(from: number): number;
   needs(from: number, count: number): Record<string, FileRange[]>;
   decode(from: number, count: number, bytes: Packed, out: Float32Array): void;
 }
@@ -68,7 +70,7 @@ export function openDecoded(source: RowSource, decoder: Decoder, { files, level 
         const isWhole = row + left === rows;
         const whole = isWhole ? left : left - (left % quantum);
         if (within === 0 && whole > 0) {
-          const taken = Math.min(tile, whole);
+          const taken = Math.min(tile, whole, decoder.atMost?.(row) ?? whole);
           decode(row, taken, out.subarray(done * cols, (done + taken) * cols));
           done += taken;
           continue;

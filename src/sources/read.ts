@@ -1,14 +1,14 @@
 import { DTYPE_BITS, widen } from '../core/dtype.js';
-import type { Layout, PackedSource, RowSource, TensorRef } from '../core/types.js';
+import type { Layout, Packed, PackedSource, RowSource, Scheme, TensorRef } from '../core/types.js';
 import { find } from '../registry.js';
-import { layoutDecoder, openDecoded, schemeDecoder } from './decoded-rows.js';
-import { type KernelRoom, kernelGrid, openDequantized } from './dequantized-rows.js';
+import { type Decoder, layoutDecoder, openDecoded, schemeDecoder } from './decoded-rows.js';
 import { InputFiles } from './input-files.js';
+import { type KernelRoom, kernelDecoder, kernelGrid } from './kernel-decoder.js';
 import { type OpenRows, type ReaderMeans, ScratchLevel, tileRows } from './open-rows.js';
 import { fillRotary } from './rotary.js';
 import { forEachBlock, forEachPart } from './stored-rows.js';
 
-export type { KernelRoom } from './dequantized-rows.js';
+export type { KernelRoom } from './kernel-decoder.js';
 export type { OpenRows } from './open-rows.js';
 
 /**
@@ -39,14 +39,14 @@ async function open(source: RowSource, opening: Opening): Promise<OpenRows> {
     case 'packed': {
       const layout = await find('layouts', source.layout);
       if (!layout) throw new Error(`layout ${source.layout} is not registered`);
-      const { room } = opening;
-      const dequantized = room && (await openByKernel(source, layout, room, opening));
-      return dequantized ?? openDecoded(source, layoutDecoder(source, layout), opening);
+      const byKernel = opening.room && (await layoutByKernel(source, layout, opening.room));
+      return openDecoded(source, byKernel ?? layoutDecoder(source, layout), opening);
     }
     case 'scheme': {
       const scheme = await find('schemes', source.scheme.scheme);
       if (!scheme) throw new Error(`scheme ${source.scheme.scheme} is not registered`);
-      return openDecoded(source, schemeDecoder(source, scheme), opening);
+      const byKernel = opening.room && schemeByKernel(source, scheme, opening.room);
+      return openDecoded(source, byKernel ?? schemeDecoder(source, scheme), opening);
     }
     case 'rowBlocks':
       return openBlocks(source, await open(source.source, below(opening)));
@@ -84,10 +84,24 @@ async function openAll(sources: RowSource[], opening: Opening): Promise<OpenRows
   return opened;
 }
 
-async function openByKernel(source: PackedSource, layout: Layout, room: KernelRoom, opening: Opening) {
+async function layoutByKernel(source: PackedSource, layout: Layout, room: KernelRoom): Promise<Decoder | undefined> {
   const args = kernelGrid(source, layout, room);
   const scheme = args && (await find('schemes', args.scheme));
-  return scheme && openDequantized(source, layout, scheme, args, room, opening);
+  if (!scheme) return undefined;
+  const { unpack } = layout;
+  const form = { scheme, args, cols: source.cols };
+  const intoParts = (from: number, count: number, bytes: Packed, parts: Packed) =>
+    unpack?.(source, from, count, bytes, args, parts);
+  return kernelDecoder(layoutDecoder(source, layout), form, intoParts, room);
+}
+
+function schemeByKernel(source: Of<'scheme'>, scheme: Scheme, room: KernelRoom): Decoder | undefined {
+  const { scheme: args, cols } = source;
+  if (!room.kernels.dequantizes(args)) return undefined;
+  const copy = (_from: number, _count: number, bytes: Packed, parts: Packed) => {
+    for (const [part, content] of Object.entries(bytes)) parts[part].set(content);
+  };
+  return kernelDecoder(schemeDecoder(source, scheme), { scheme, args, cols }, copy, room);
 }
 
 function openTensor(source: Of<'tensor'>, { files, level }: Opening): OpenRows {

@@ -7,8 +7,8 @@ import type { Dtype, JsonObject, RowSource, StoredValues, TensorRef } from '../.
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
 import { loadKernels } from '../../src/kernels/kernels.js';
 import layout from '../../src/layouts/deepseek_fp8.js';
-import { kernelGrid } from '../../src/sources/dequantized-rows.js';
 import { InputFiles } from '../../src/sources/input-files.js';
+import { kernelGrid } from '../../src/sources/kernel-decoder.js';
 import { openRows } from '../../src/sources/read.js';
 import { resolveSource } from '../../src/sources/resolve.js';
 import { randomBytes, StoredTensors } from '../sources/stored.js';

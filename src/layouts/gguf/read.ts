@@ -1,7 +1,7 @@
 import { InvalidInputError } from '../../core/errors.js';
 import { GGML_TYPES } from '../../core/gguf.js';
 import type { JsonObject, Layout, LogicalTensor, PackedSource, RowSource, TensorRef } from '../../core/types.js';
-import { type BlockFormat, loadHalf } from '../../schemes/ggml/block_scheme.js';
+import { type BlockFormat, blockArgs, loadHalf } from '../../schemes/ggml/block_scheme.js';
 import { Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from '../../schemes/ggml/simple_blocks.js';
 import { Q4_K, Q5_K, Q6_K } from '../../schemes/ggml/super_blocks.js';
 import { type IntegerRows, integerGrid, integerParts } from '../packing/integer-rows.js';
@@ -155,7 +155,7 @@ function keyValue(
   return { kind: 'concat', sources, rows, cols: values[0].cols };
 }
 
-export const ggufRows: Pick<Layout, 'rowQuantum' | 'needs' | 'decode' | 'grid' | 'unpack'> = {
+export const ggufRows: Pick<Layout, 'rowQuantum' | 'needs' | 'decode' | 'grid' | 'readAs' | 'unpack'> = {
   rowQuantum: (source) => Math.max(1, parametersOf(source).head_rows),
 
   needs: (source, from, count) => ({ codes: [rowBytes(rowsOf(source), from, count)] }),
@@ -177,7 +177,16 @@ export const ggufRows: Pick<Layout, 'rowQuantum' | 'needs' | 'decode' | 'grid' |
     return integerGrid(type === 'q4_0' ? 4 : 8, source.cols, 32, true, 'F16');
   },
 
+  readAs(source) {
+    const { type } = parametersOf(source);
+    return blockArgs(type, FORMATS[type]);
+  },
+
   unpack(source, _from, count, { codes }, args, out) {
+    if (args.scheme === parametersOf(source).type) {
+      copyRows(source, count, codes, out.codes);
+      return;
+    }
     integerParts(integerRows(source, count, codes), count, source.cols, args, out);
   },
 };
@@ -191,6 +200,19 @@ function rowsOf({ parts: { codes }, rows }: PackedSource): TensorRef {
 function storedRow(source: PackedSource, row: number): number {
   const { head_rows: headRows } = parametersOf(source);
   return headRows === 0 ? row : row - (row % headRows) + placeInHead(row % headRows, headRows);
+}
+
+/** Rows as the scheme of their type has them. */
+function copyRows(source: PackedSource, count: number, codes: Uint8Array, out: Uint8Array): void {
+  if (parametersOf(source).head_rows === 0) {
+    out.set(codes);
+    return;
+  }
+  const stored = codes.length / count;
+  for (let row = 0; row < count; row++) {
+    const at = storedRow(source, row) * stored;
+    out.set(codes.subarray(at, at + stored), row * stored);
+  }
 }
 
 /** Codes and scales of q4_0 and q8_0, which are those of int4 and int8 in groups of 32. */

@@ -27,21 +27,24 @@ export const storeHalf = (out: Uint8Array, to: number, x: number): boolean => {
 
 export const loadHalf = (bytes: Uint8Array, from: number): number => f16ToFloat32(bytes[from] | (bytes[from + 1] << 8));
 
+/** The settings of a scheme of ggml's blocks, which has no others. */
+export const blockArgs = (id: string, { group, hasMinimum, algorithm }: BlockFormat): QuantizationArgs => ({
+  scheme: id,
+  strategy: 'group',
+  group_size: group,
+  symmetric: !hasMinimum,
+  scale_dtype: 'F16',
+  algorithm,
+});
+
 /**
  * A scheme of ggml's blocks: one part `codes` uint8 [rows, ceil(cols / block) * blockBytes], bytes as
  * quantize_row_<id>_ref of ggml/src/ggml-quants.c writes them on a machine without fused multiply-add. A row whose
  * columns no block divides ends with zeros; ggml has no such rows, and layout gguf writes none.
  */
 export function blockScheme(id: string, format: BlockFormat): Scheme {
-  const { numBits, block, blockBytes, group, algorithm, hasMinimum } = format;
-  const defaults: QuantizationArgs = {
-    scheme: id,
-    strategy: 'group',
-    group_size: group,
-    symmetric: !hasMinimum,
-    scale_dtype: 'F16',
-    algorithm,
-  };
+  const { numBits, block, blockBytes } = format;
+  const defaults = blockArgs(id, format);
   const padded = new Float32Array(block);
   return {
     numBits,
