@@ -1,4 +1,5 @@
-import type { Kernels, Layout, Packed, PackedSource, QuantizationArgs, Scheme } from '../core/types.js';
+import { FLOAT_DTYPES } from '../core/dtype.js';
+import type { Dtype, Kernels, Layout, Packed, PackedSource, QuantizationArgs, Scheme } from '../core/types.js';
 import type { Decoder } from './decoded-rows.js';
 
 /** Kernels, and memory of theirs in which readers may decode rows; what is there is lost at the next read. */
@@ -60,11 +61,44 @@ export function kernelDecoder(
         next += aligned(size.nbytes);
       }
       unpack(from, count, bytes, parts);
-      const { buffer } = kernels.bytes(0, 0);
-      const isInside = out.buffer === buffer;
-      const to = isInside ? out.byteOffset : next;
-      kernels.dequantize({ parts: addresses, cols, args, first: 0, rows: count, to });
-      if (!isInside) out.set(new Float32Array(buffer, to, count * cols));
+      fill(out, next, kernels, (to) => kernels.dequantize({ parts: addresses, cols, args, first: 0, rows: count, to }));
+    },
+  };
+}
+
+/** Has float32 written where `out` is, or, where that is not in kernel memory, to `address`, and copied from there. */
+function fill(out: Float32Array, address: number, kernels: Kernels, write: (to: number) => void): void {
+  const { buffer } = kernels.bytes(0, 0);
+  const isInside = out.buffer === buffer;
+  write(isInside ? out.byteOffset : address);
+  if (!isInside) out.set(new Float32Array(buffer, address, out.length));
+}
+
+/** Rows of stored floats made float32 by a kernel. */
+interface KernelWidening {
+  /** The most rows at a time. */
+  rows: number;
+  /** Where the stored bytes of some rows are to be put. */
+  bytes(rows: number): Uint8Array;
+  /** Fills `values` with the float32 of the bytes that were put. */
+  widen(values: Float32Array): void;
+}
+
+/** Undefined where not one row fits into the room, and for stored values that are no floats. */
+export function kernelWidening(
+  dtype: Dtype,
+  rowBytes: number,
+  cols: number,
+  { kernels, address, nbytes }: KernelRoom,
+): KernelWidening | undefined {
+  const rows = Math.floor((nbytes - 16) / (rowBytes + 4 * cols));
+  if (!(rows >= 1) || !FLOAT_DTYPES.includes(dtype)) return undefined;
+  return {
+    rows,
+    bytes: (count) => kernels.bytes(address, count * rowBytes),
+    widen(values) {
+      const after = address + aligned((values.length / cols) * rowBytes);
+      fill(values, after, kernels, (to) => kernels.widen(dtype, address, values.length, to));
     },
   };
 }

@@ -3,7 +3,7 @@ import type { Layout, Packed, PackedSource, RowSource, Scheme, TensorRef } from 
 import { find } from '../registry.js';
 import { type Decoder, layoutDecoder, openDecoded, schemeDecoder } from './decoded-rows.js';
 import { InputFiles } from './input-files.js';
-import { type KernelRoom, kernelDecoder, kernelGrid } from './kernel-decoder.js';
+import { type KernelRoom, kernelDecoder, kernelGrid, kernelWidening } from './kernel-decoder.js';
 import { type OpenRows, type ReaderMeans, ScratchLevel, tileRows } from './open-rows.js';
 import { fillRotary } from './rotary.js';
 import { forEachBlock, forEachPart } from './stored-rows.js';
@@ -104,31 +104,36 @@ function schemeByKernel(source: Of<'scheme'>, scheme: Scheme, room: KernelRoom):
   return kernelDecoder(schemeDecoder(source, scheme), { scheme, args, cols }, copy, room);
 }
 
-function openTensor(source: Of<'tensor'>, { files, level }: Opening): OpenRows {
+function openTensor(source: Of<'tensor'>, { files, level, room }: Opening): OpenRows {
   const { rows, cols, ref } = source;
   const rowBytes = rows === 0 ? 0 : ref.nbytes / rows;
   const tile = tileRows(cols);
   const stored = level.scratch('stored');
-  const isFloat32 = ref.dtype === 'F32';
+  if (ref.dtype === 'F32') {
+    return {
+      ...sizeOf(source),
+      quantum: 1,
+      scratchBytes: () => 0,
+      readFloat32(from, count, out) {
+        const bytes = new Uint8Array(out.buffer, out.byteOffset, count * rowBytes);
+        files.read(ref.file, ref.offset + from * rowBytes, bytes);
+      },
+    };
+  }
+  const byKernel = room && kernelWidening(ref.dtype, rowBytes, cols, room);
+  const step = byKernel ? Math.min(tile, byKernel.rows) : tile;
   return {
-    rows,
-    cols,
+    ...sizeOf(source),
     quantum: 1,
-    scratchBytes: (count) => (isFloat32 ? 0 : Math.min(count, tile) * rowBytes),
+    scratchBytes: (count) => Math.min(count, tile) * rowBytes,
     readFloat32(from, count, out) {
-      if (isFloat32) {
-        files.read(
-          ref.file,
-          ref.offset + from * rowBytes,
-          new Uint8Array(out.buffer, out.byteOffset, count * rowBytes),
-        );
-        return;
-      }
-      for (let done = 0; done < count; done += tile) {
-        const taken = Math.min(tile, count - done);
-        const bytes = stored.bytes(taken * rowBytes);
+      for (let done = 0; done < count; done += step) {
+        const taken = Math.min(step, count - done);
+        const bytes = byKernel ? byKernel.bytes(taken) : stored.bytes(taken * rowBytes);
         files.read(ref.file, ref.offset + (from + done) * rowBytes, bytes);
-        widen(ref.dtype, bytes, out.subarray(done * cols, (done + taken) * cols));
+        const values = out.subarray(done * cols, (done + taken) * cols);
+        if (byKernel) byKernel.widen(values);
+        else widen(ref.dtype, bytes, values);
       }
     },
   };

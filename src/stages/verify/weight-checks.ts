@@ -1,3 +1,4 @@
+import { cosineOf } from '../../core/error-sums.js';
 import { layerOf } from '../../core/matrix-kinds.js';
 import { schemeText } from '../../core/scheme-text.js';
 import type { LogicalTensor, ProgressListener, RowSource } from '../../core/types.js';
@@ -7,6 +8,7 @@ import { InputFiles } from '../../sources/input-files.js';
 import { openRows } from '../../sources/read.js';
 import { resolveSource } from '../../sources/resolve.js';
 import type { PackageWeight, PackageWeights } from '../package-weights.js';
+import { ComparedRows } from './compared-rows.js';
 import { short } from './findings.js';
 import { stopIfAsked } from './stop.js';
 import { measureWeight } from './weight-error.js';
@@ -58,12 +60,13 @@ export async function checkPairs(
   }));
   const tensors: TensorError[] = [];
   const files = new InputFiles();
+  const memory = new ComparedRows();
   const total = pairs.reduce((sum, { reference }) => sum + 4 * reference.rows * reference.cols, 0);
   let done = 0;
   try {
     for (const pair of pairs) {
       stopIfAsked(settings.signal);
-      const measured = await tensorError(pair, files);
+      const measured = await tensorError(pair, files, memory);
       tensors.push(measured.tensor);
       if (measured.check) checks.push(measured.check);
       done += 4 * pair.reference.rows * pair.reference.cols;
@@ -125,12 +128,16 @@ function findOrUndefined(weights: PackageWeights, name: string): PackageWeight |
   }
 }
 
-async function tensorError(pair: WeightPair, files: InputFiles): Promise<{ tensor: TensorError; check: Check | null }> {
+async function tensorError(
+  pair: WeightPair,
+  files: InputFiles,
+  memory: ComparedRows,
+): Promise<{ tensor: TensorError; check: Check | null }> {
   const { name, shape, actual } = pair;
-  const reference = await openRows(pair.reference, files);
-  const ours = await openRows(actual.source, files);
-  const error = await measureWeight(reference, ours, actual.scheme, runsAlongRows(actual.source));
-  const { sqnrDb } = error.sums;
+  const reference = await openRows(pair.reference, files, memory.room);
+  const ours = await openRows(actual.source, files, memory.room);
+  const error = await measureWeight(reference, ours, actual.scheme, runsAlongRows(actual.source), memory);
+  const { sqnrDb } = error;
   const holdsFloor = sqnrDb >= error.floorDb;
   const holdsSteps = error.worstGroupSteps === null || error.worstGroupSteps <= error.stepLimit;
   const tensor: TensorError = {
@@ -140,7 +147,7 @@ async function tensorError(pair: WeightPair, files: InputFiles): Promise<{ tenso
     shape,
     sqnrDb: Number.isFinite(sqnrDb) ? sqnrDb : null,
     floorDb: error.floorDb,
-    cosine: error.sums.cosine,
+    cosine: cosineOf(error.sums),
     maxAbsDifference: error.sums.greatest,
     worstGroupSteps: error.worstGroupSteps,
     verdict: holdsFloor && holdsSteps ? 'pass' : 'fail',

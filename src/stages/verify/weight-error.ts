@@ -1,11 +1,13 @@
+import { type ErrorSums, sqnrOf } from '../../core/error-sums.js';
 import type { QuantizationArgs } from '../../core/types.js';
-import { ErrorSums } from '../../metrics/math/error-sums.js';
 import type { OpenRows } from '../../sources/open-rows.js';
 import { tileRows } from '../../sources/open-rows.js';
+import type { ComparedRows } from './compared-rows.js';
 
 /** What one weight of a package is off the checkpoint's, against what its scheme allows. */
 export interface WeightError {
   sums: ErrorSums;
+  sqnrDb: number;
   /** SQNR that the scheme must reach on these very numbers. */
   floorDb: number;
   /** Greatest error of a group over the step that the group's own range asks for; null for float schemes. */
@@ -36,30 +38,32 @@ const NOISE_LIMIT_DB = 9;
 /** ONNX Runtime's symmetric grid clips the side away from its extreme by up to one step; searched grids clip more. */
 const STEP_LIMITS = { rtn: 1.1, searched: 4.5 };
 
-/** Compares two weights of one shape, tile by tile. `groups` false where groups do not run along these rows. */
+/** Compares two weights of one shape, tile by tile in `memory`. `groups` false where groups do not run along these rows. */
 export async function measureWeight(
   reference: OpenRows,
   actual: OpenRows,
   scheme: QuantizationArgs & { scheme: string },
   groups: boolean,
+  memory: ComparedRows,
 ): Promise<WeightError> {
   const { rows, cols } = reference;
   const bits = /^int(\d)$/.exec(scheme.scheme)?.[1];
   const grid = bits !== undefined && groups ? new GroupErrors(scheme, Number(bits), cols) : undefined;
-  const sums = new ErrorSums();
   const step = Math.min(rows, tileRows(cols, Math.max(reference.quantum, actual.quantum)));
-  const [theirs, ours] = [new Float32Array(step * cols), new Float32Array(step * cols)];
+  const tiles = memory.start(step * cols);
   for (let from = 0; from < rows; from += step) {
     const count = Math.min(step, rows - from);
-    const [a, b] = [theirs.subarray(0, count * cols), ours.subarray(0, count * cols)];
+    const [a, b] = [tiles.reference, tiles.actual].map((tile) => tile.subarray(0, count * cols));
     reference.readFloat32(from, count, a);
     actual.readFloat32(from, count, b);
-    sums.add(a, b);
+    memory.add(a, b, cols);
     grid?.add(a, b, from);
   }
+  const sums = memory.sums();
   const expected = grid && grid.noise > 0 ? 10 * Math.log10(sums.signal / grid.noise) - NOISE_LIMIT_DB : undefined;
   return {
     sums,
+    sqnrDb: sqnrOf(sums),
     floorDb: expected ?? FLOAT_FLOORS[scheme.scheme] ?? (bits === undefined ? 10 : 6 * Number(bits) - 14),
     worstGroupSteps: grid?.worst ?? null,
     stepLimit: scheme.algorithm === 'rtn' ? STEP_LIMITS.rtn : STEP_LIMITS.searched,
