@@ -1,21 +1,23 @@
 import type { Graph, LogicalTensor } from '../core/types.js';
 import { checkpointSource } from '../core/weight-source.js';
 import type { InputFiles } from '../sources/input-files.js';
-import { openRows } from '../sources/read.js';
+import { type KernelRoom, openRows } from '../sources/read.js';
 import { resolveSource } from '../sources/resolve.js';
 import type { WeightLookup } from './weights.js';
 
-/** The weights of a graph from a checkpoint's bytes, whatever layout its tensors wear. The caller closes `files`. */
+/** The weights of a graph from a checkpoint's bytes, whatever layout its tensors wear, decoded in `room`. The caller closes `files`. */
 export function storedWeights(
   graph: Graph,
   logical: ReadonlyMap<string, LogicalTensor>,
   files: InputFiles,
+  room?: KernelRoom,
 ): WeightLookup {
   return (name) => {
     const source = checkpointSource(graph.weights[name], graph.weights);
     return openRows(
       resolveSource(source, (each) => logical.get(each)),
       files,
+      room,
     );
   };
 }

@@ -12,6 +12,7 @@ import { PERCENTILES } from '../reference/value-statistics.js';
 import { readWhole } from '../reference/weights.js';
 import { openTokenizer } from '../runtime/tokenizer.js';
 import { InputFiles } from '../sources/input-files.js';
+import { newKernelRoom } from '../sources/kernel-room.js';
 import { CALIBRATION_TEXT } from './calibration-text.js';
 import { logicalTensors } from './coverage.js';
 import { drawGraphs, type Model, openModel } from './model.js';
@@ -165,7 +166,7 @@ export async function calibration(checkpoint: Checkpoint, options: CalibrateOpti
   const logical = await logicalTensors(checkpoint);
   const files = new InputFiles();
   try {
-    const lookup = storedWeights(decoder, logical, files);
+    const lookup = storedWeights(decoder, logical, files, newKernelRoom());
     const collector = new CalibrationCollector(decoder, async (name) => readWhole(await lookup(name)));
     const layers = withoutHead(decoder);
     const batches = batchesOf(sequences);

@@ -5,7 +5,7 @@ import { checkpointSource } from '../core/weight-source.js';
 import { MANIFEST, type Manifest, type ManifestTensor } from '../formats/manifest.js';
 import type { WeightLookup } from '../reference/weights.js';
 import type { InputFiles } from '../sources/input-files.js';
-import { openRows } from '../sources/read.js';
+import { type KernelRoom, openRows } from '../sources/read.js';
 import { resolveSource } from '../sources/resolve.js';
 
 /** A weight of the drawn graph as a package has it: where its numbers come from and in which scheme they are. */
@@ -76,9 +76,9 @@ export class PackageWeights {
     return found && { source: this.#stored(...found), tensors: [name], scheme: found[1].scheme };
   }
 
-  /** The weights for the reference engine. The caller closes `files`. */
-  lookup(files: InputFiles): WeightLookup {
-    return (name) => openRows(this.find(name).source, files);
+  /** The weights for the reference engine, decoded in `room`. The caller closes `files`. */
+  lookup(files: InputFiles, room?: KernelRoom): WeightLookup {
+    return (name) => openRows(this.find(name).source, files, room);
   }
 
   /** All values of a tensor of the checkpoint, or of a drawn weight, as the package has them. */

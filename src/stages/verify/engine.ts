@@ -4,6 +4,8 @@ import { type Gemm, openGemm } from '../../reference/gemm.js';
 import { storedWeights } from '../../reference/stored-weights.js';
 import type { WeightLookup } from '../../reference/weights.js';
 import { InputFiles } from '../../sources/input-files.js';
+import { newKernelRoom } from '../../sources/kernel-room.js';
+import type { KernelRoom } from '../../sources/read.js';
 import { checkCoverage, logicalTensors } from '../coverage.js';
 import { drawGraphs, type Model, openModel } from '../model.js';
 
@@ -17,10 +19,10 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-/** The engine on a graph and on weights that are read through `files`. */
+/** The engine on a graph and on weights that are read through `files` and decoded in `room`. */
 export function engineOn(
   graph: Graph,
-  weightsOf: (files: InputFiles) => WeightLookup,
+  weightsOf: (files: InputFiles, room: KernelRoom) => WeightLookup,
   settings: { onProgress?: ProgressListener; signal?: AbortSignal; threads?: number },
 ): Engine {
   const files = new InputFiles();
@@ -28,7 +30,7 @@ export function engineOn(
   const logits = graph.outputs.find(({ name }) => name === 'logits');
   const engine: Engine = {
     graph,
-    weights: weightsOf(files),
+    weights: weightsOf(files, newKernelRoom()),
     vocabulary: Number(logits?.shape.at(-1)),
     margin: Number.POSITIVE_INFINITY,
     run: async (sequences, options) => {
@@ -72,7 +74,7 @@ export async function openReferenceCheckpoint(
     logical,
     engine: (contextLength) => {
       const graph = drawGraphs(model, contextLength).decoder;
-      return engineOn(graph, (files) => storedWeights(graph, logical, files), settings);
+      return engineOn(graph, (files, room) => storedWeights(graph, logical, files, room), settings);
     },
   };
 }

@@ -107,7 +107,7 @@ async function ownEngine(
     hypotheses = await weightHypotheses(tensors, checkpoint.logical, packaged, model.config.head_dim);
     hypotheses.push(...(await rotaryHypotheses(tensors, drawn, weights)));
   }
-  return { own: engineOn(drawn, (files) => weights.lookup(files), settings), hypotheses, prediction };
+  return { own: engineOn(drawn, (files, room) => weights.lookup(files, room), settings), hypotheses, prediction };
 }
 
 interface Running {
