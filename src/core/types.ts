@@ -790,6 +790,11 @@ export interface Kernels {
   /** Counts rows' weights beyond the ends of the grids that the first rows of a scheme's parts are codes of. */
   addSaturated(rows: MeasuredRows, args: QuantizationArgs, parts: Record<string, number>): void;
   /**
+   * For each `group` columns of each row, three float32 at `to`: the least and the greatest of 0 and the float32 at
+   * `reference`, and the greatest magnitude of what those at `actual` are off them, NaN where one is.
+   */
+  groupRanges(reference: number, actual: number, rows: number, cols: number, group: number, to: number): void;
+  /**
    * Rows [from, from + rows) of a rotary table into float32 at `out`; `count` float32 frequencies lie at `frequencies`.
    * For angles below 2^20.
    */

@@ -34,6 +34,7 @@ export function loadKernels(): Kernels {
     dequantizes,
     dequantize: (call) => dequantize(wasm, call),
     addErrors: (...call) => addErrors(wasm, ...call),
+    groupRanges: wasm.groupRanges,
     addSaturated: (...call) => addSaturated(wasm, ...call),
     rotary: (frequencies, count, from, rows, factor, part, out) =>
       wasm.rotaryRows(frequencies, count, from, rows, factor, part === 'cos', out),

@@ -127,6 +127,7 @@ export interface KernelExports {
     stride: number,
     state: number,
   ): void;
+  groupRanges(reference: number, actual: number, rows: number, cols: number, group: number, to: number): void;
   gridSettings(first: number, last: number, halfStep: number, zeroBits: number, flip: number): void;
   countSaturated(
     dtype: number,

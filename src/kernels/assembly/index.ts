@@ -6,6 +6,7 @@ export { e2m1Groups } from './e2m1_groups';
 export { addErrors } from './errors';
 export { convertFloats } from './floats';
 export { fp8Blocks, fp8Settings } from './fp8';
+export { groupRanges } from './group_ranges';
 export { ggmlBlocks, refusedIndex, refusedValue } from './ggml_blocks';
 export { halfQuadraticGroups } from './half_quadratic_groups';
 export { halfQuadraticRows } from './half_quadratic_rows';

@@ -17,10 +17,14 @@ export class ComparedRows {
     nbytes: DECODING_ROOM,
   };
 
+  #end = 0;
+
   /** Starts on another pair of weights; room for `count` values of each, which are to be filled. */
   start(count: number): { reference: Float32Array; actual: Float32Array } {
     const from = this.room.address + this.room.nbytes;
-    this.#kernels.reserve(from + 8 * count - this.#state);
+    this.#end = from + 8 * count;
+    // groups have three numbers for one value or more
+    this.#kernels.reserve(this.#end + 12 * count - this.#state);
     this.#kernels.bytes(this.#state, ERROR_STATE_BYTES).fill(0);
     const { buffer } = this.#kernels.bytes(from, 0);
     return {
@@ -39,6 +43,13 @@ export class ComparedRows {
       state: this.#state,
     } as const;
     this.#kernels.addErrors(rows, actual.byteOffset, 0, NO_HISTOGRAM);
+  }
+
+  /** Least, greatest and greatest error of each group of filled rows, in turn; overwritten by the next call. */
+  ranges(reference: Float32Array, actual: Float32Array, cols: number, group: number): Float32Array {
+    const rows = reference.length / cols;
+    this.#kernels.groupRanges(reference.byteOffset, actual.byteOffset, rows, cols, group, this.#end);
+    return new Float32Array(reference.buffer, this.#end, 3 * rows * Math.ceil(cols / group));
   }
 
   sums(): ErrorSums {

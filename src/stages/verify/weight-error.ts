@@ -8,7 +8,7 @@ import type { ComparedRows } from './compared-rows.js';
 export interface WeightError {
   sums: ErrorSums;
   sqnrDb: number;
-  /** SQNR that the scheme must reach on these very numbers. */
+  /** SQNR that the scheme must step on these very numbers. */
   floorDb: number;
   /** Greatest error of a group over the step that the group's own range asks for; null for float schemes. */
   worstGroupSteps: number | null;
@@ -57,7 +57,7 @@ export async function measureWeight(
     reference.readFloat32(from, count, a);
     actual.readFloat32(from, count, b);
     memory.add(a, b, cols);
-    grid?.add(a, b, from);
+    grid?.add(memory.ranges(a, b, cols, grid.size), from);
   }
   const sums = memory.sums();
   const expected = grid && grid.noise > 0 ? 10 * Math.log10(sums.signal / grid.noise) - NOISE_LIMIT_DB : undefined;
@@ -77,7 +77,8 @@ class GroupErrors {
   noise = 0;
   worst = 0;
   place: [number, number] = [0, 0];
-  readonly #size: number;
+  /** Columns of a group. */
+  readonly size: number;
   readonly #levels: number;
 
   constructor(
@@ -86,34 +87,23 @@ class GroupErrors {
     readonly cols: number,
   ) {
     this.#levels = 2 ** bits;
-    this.#size = scheme.strategy === 'group' ? (scheme.group_size ?? cols) : cols;
+    this.size = scheme.strategy === 'group' ? (scheme.group_size ?? cols) : cols;
   }
 
-  add(reference: Float32Array, actual: Float32Array, firstRow: number): void {
-    for (let row = 0; row * this.cols < reference.length; row++) {
-      for (let column = 0; column < this.cols; column += this.#size) {
-        const end = row * this.cols + Math.min(column + this.#size, this.cols);
-        this.#addGroup(reference, actual, row * this.cols + column, end, firstRow + row, column);
-      }
+  /** `ranges` has the least and the greatest value and the greatest error of each group of rows from `firstRow` on. */
+  add(ranges: Float32Array, firstRow: number): void {
+    const groups = Math.ceil(this.cols / this.size);
+    for (let i = 0; 3 * i < ranges.length; i++) {
+      const column = (i % groups) * this.size;
+      const [low, high, error] = [ranges[3 * i], ranges[3 * i + 1], ranges[3 * i + 2]];
+      const step = this.scheme.symmetric
+        ? Math.max(high, -low) / (this.#levels / 2)
+        : (high - low) / (this.#levels - 1);
+      this.noise += (Math.min(this.size, this.cols - column) * step * step) / 12;
+      const steps = error === 0 ? 0 : error / step;
+      if (steps <= this.worst || Number.isNaN(this.worst)) continue;
+      this.worst = steps;
+      this.place = [firstRow + Math.floor(i / groups), column];
     }
-  }
-
-  #addGroup(reference: Float32Array, actual: Float32Array, from: number, to: number, row: number, column: number) {
-    let low = 0;
-    let high = 0;
-    let error = 0;
-    // Math.min and Math.max take no branch: where a group's extremes stand cannot be predicted.
-    for (let i = from; i < to; i++) {
-      const value = reference[i];
-      low = Math.min(low, value);
-      high = Math.max(high, value);
-      error = Math.max(error, Math.abs(value - actual[i]));
-    }
-    const step = this.scheme.symmetric ? Math.max(high, -low) / (this.#levels / 2) : (high - low) / (this.#levels - 1);
-    this.noise += ((to - from) * step * step) / 12;
-    const steps = error === 0 ? 0 : error / step;
-    if (steps <= this.worst || Number.isNaN(this.worst)) return;
-    this.worst = steps;
-    this.place = [row, column];
   }
 }
