@@ -4,12 +4,14 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { UsageError } from '../../src/core/errors.js';
 import type { QuantizeReport } from '../../src/core/quantize-report.js';
+import type { JsonObject } from '../../src/core/types.js';
 import type { CheckpointManifest } from '../../src/formats/manifest.js';
 import { ErrorSums } from '../../src/metrics/math/error-sums.js';
 import { merge } from '../../src/stages/merge.js';
 import { describeQuantize, type QuantizeSettings } from '../../src/stages/quantize.js';
 import { parseQuantizeGate } from '../../src/stages/quantize-gates.js';
 import { moduleOf } from '../../src/stages/quantize-report.js';
+import { writeRandomCheckpoint } from '../random-checkpoint.js';
 import { fixture } from '../reference/fixtures.js';
 import { dressingRoom, valuesOf } from './checkpoints.js';
 
@@ -58,6 +60,48 @@ test('figures are those of the written checkpoint read back, in report, manifest
   const text = describeQuantize({ ...result, report });
   assert.match(text, /SQNR dB/);
   assert.match(text, /x int4 group 32/);
+});
+
+/** One layer whose widest matrices are more than what is read at a time. */
+const WIDE: JsonObject = {
+  model_type: 'llama',
+  architectures: ['LlamaForCausalLM'],
+  hidden_size: 256,
+  intermediate_size: 1024,
+  num_hidden_layers: 1,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  vocab_size: 64,
+  max_position_embeddings: 64,
+  rms_norm_eps: 1e-5,
+  rope_theta: 10000,
+  hidden_act: 'silu',
+  tie_word_embeddings: false,
+  torch_dtype: 'bfloat16',
+};
+
+test('matrices that are read in several steps: figures of every scheme are those of what was written', async () => {
+  const wide = join(room.work, 'wide');
+  await writeRandomCheckpoint(wide, WIDE, 3);
+  const before = await valuesOf(wide);
+  const fp8 = { layout: 'compressed_tensors', weights: 'fp8_e4m3' } as const;
+  for (const request of [
+    { ...fp8, strategy: 'tensor' },
+    { ...fp8, strategy: 'block' },
+    { layout: 'compressed_tensors', weights: 'nvfp4' },
+    { layout: 'bnb_nf4' },
+    { layout: 'compressed_tensors', weights: 'mxfp4' },
+  ] as const) {
+    const { dir, report } = await room.quantize(wide, request);
+    const after = await valuesOf(dir);
+    const rounded = report!.tensors.filter(({ fate }) => fate === 'rounds');
+    assert.ok(rounded.length >= 7, `${rounded.length}`);
+    for (const { name, sqnrDb } of rounded) {
+      const plain = new ErrorSums().add(before.get(name)!, after.get(name)!).sqnrDb;
+      assert.ok(Math.abs(sqnrDb! - plain) < 1e-4, `${request.layout} ${name}: ${sqnrDb}, ${plain}`);
+      assert.ok(plain > 15);
+    }
+  }
 });
 
 test('workers and shards of the work change no figure, and merge judges the whole', async () => {
