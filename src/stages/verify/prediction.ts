@@ -41,7 +41,7 @@ export async function checkPrediction(
   const ids = sequence.slice(0, IDS);
   if (ids.length < 3) return [];
   const found = await probePrediction(opened, ids, settings);
-  const engine = engineOn(graph, (files) => weights.lookup(files), settings);
+  const engine = engineOn(graph, (files, room) => weights.lookup(files, room), settings);
   const structure = new StructureDifference({ isExact: true, relative: 0, reason: '' });
   try {
     const { logits: expected } = await engine.run([ids.slice(1)], {
