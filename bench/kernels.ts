@@ -113,8 +113,8 @@ for (const id of ids('schemes')) {
       : undefined;
     const rate = kernel && (DTYPE_BITS[dtype] / 8 / kernel).toFixed(2);
     const decodeTwin = fastest(TWIN_TIME, () => scheme.dequantize(out, ROWS, COLS, args, values.slice()));
-    const call = { parts, cols: COLS, args, first: 0, rows: ROWS, to: next };
-    const decoding = kernels.dequantizes(args) ? fastest(KERNEL_TIME, () => kernels.dequantize(call)) : undefined;
+    const decode = kernels.dequantizes(args) ? kernels.openDecoder(args, COLS) : undefined;
+    const decoding = decode && fastest(KERNEL_TIME, () => decode(parts, 0, ROWS, next));
     const job = {
       name: '',
       source: { kind: 'tensor', rows: 1 << 20, cols: COLS } as Job['source'],

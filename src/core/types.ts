@@ -731,28 +731,20 @@ export type ProgressListener = (progress: {
 
 // ---------------------------------------------------------------- kernels
 
-/** Rows of a scheme's parts that are decoded. */
-export interface DecodeCall {
-  /** Addresses of the scheme's parts, of whole rows of blocks. */
-  parts: Record<string, number>;
-  cols: number;
-  args: QuantizationArgs;
-  /** Number of the first decoded row in the parts, and how many there are. */
-  first: number;
-  rows: number;
-  /** Address of the float32 [rows, cols], a multiple of 4. */
-  to: number;
-}
+/**
+ * Decodes `rows` rows from row `first` on of parts at these addresses, which hold whole rows of blocks, into float32
+ * [rows, cols] at `to`, a multiple of 4.
+ */
+export type DecodeRows = (parts: Record<string, number>, first: number, rows: number, to: number) => void;
 
-/** Weights of whole rows at an address; `state` is the address of error sums as in core/error-sums.ts. */
-export interface MeasuredRows {
-  /** F32, F16 or BF16. */
-  dtype: Dtype;
-  from: number;
-  rows: number;
-  cols: number;
-  state: number;
-}
+/**
+ * Adds to error sums what the float32 at `decoded` are off the `rows` rows at `from` for which they stand; `first` is the
+ * number of the first of them in its tensor.
+ */
+export type AddErrors = (from: number, rows: number, decoded: number, first: number) => void;
+
+/** Counts weights of the `rows` rows at `from` beyond the ends of the grids that these parts' first rows are codes of. */
+export type AddSaturated = (from: number, rows: number, parts: Record<string, number>) => void;
 
 /**
  * The wasm kernels over one linear memory: a worker reads into it, computes in it and writes from it. Addresses are
@@ -778,17 +770,15 @@ export interface Kernels {
     args: QuantizationArgs,
     out: Record<string, number>,
   ): void;
-  /** Whether `dequantize` has a kernel for these settings; otherwise use the twin. */
+  /** Whether `openDecoder` has a kernel for these settings; otherwise use the twin. */
   dequantizes(args: QuantizationArgs): boolean;
-  /** Decodes whole rows into float32. */
-  dequantize(call: DecodeCall): void;
+  openDecoder(args: QuantizationArgs, cols: number): DecodeRows;
   /**
-   * Adds to the sums and counts at `state` what the float32 at `decoded`, which stand for the rows, are off them. Rows
-   * count from `firstRow` in their tensor; multiples of `stride` go into the histogram.
+   * Sums at the address `state` (core/error-sums.ts) of rows of `cols` columns stored as F32, F16 or BF16; those whose
+   * number `stride` divides go into the histogram.
    */
-  addErrors(rows: MeasuredRows, decoded: number, firstRow: number, stride: number): void;
-  /** Counts rows' weights beyond the ends of the grids that the first rows of a scheme's parts are codes of. */
-  addSaturated(rows: MeasuredRows, args: QuantizationArgs, parts: Record<string, number>): void;
+  openErrors(dtype: Dtype, cols: number, stride: number, state: number): AddErrors;
+  openSaturated(dtype: Dtype, cols: number, args: QuantizationArgs, state: number): AddSaturated;
   /**
    * For each `group` columns of each row, three float32 at `to`: the least and the greatest of 0 and the float32 at
    * `reference`, and the greatest magnitude of what those at `actual` are off them, NaN where one is.

@@ -1,6 +1,6 @@
 import { DTYPE_BITS } from '../core/dtype.js';
 import { histogramStride } from '../core/error-sums.js';
-import type { Dtype, Job, Kernels, Packed, Scheme } from '../core/types.js';
+import type { DecodeRows, Dtype, Job, Kernels, Packed, Scheme } from '../core/types.js';
 
 /** Measures what quantizing took from the rows of one job, while they and their parts lie in kernel memory. */
 export interface ErrorMeter {
@@ -33,20 +33,20 @@ export function openMeter(
 ): ErrorMeter {
   const { source, scheme: args } = job;
   const { rows, cols } = source;
-  const stride = histogramStride(rows, cols);
   const step = rowsAtATime(cols);
+  const decoder = kernels.dequantizes(args) ? kernels.openDecoder(args, cols) : undefined;
+  const addErrors = kernels.openErrors(dtype, cols, histogramStride(rows, cols), state);
+  const addSaturated = kernels.openSaturated(dtype, cols, args, state);
+  const rowBytes = (cols * DTYPE_BITS[dtype]) / 8;
   return {
     add(from, count, input, parts) {
-      const decode = kernels.dequantizes(args)
-        ? (first: number, taken: number) => kernels.dequantize({ parts, cols, args, first, rows: taken, to: room })
-        : decodeByScheme(job, scheme, kernels, count, parts, room);
+      const decode = decoder ?? decodeByScheme(job, scheme, kernels, count, parts);
       for (let first = 0; first < count; first += step) {
         const taken = Math.min(step, count - first);
-        decode(first, taken);
-        const start = input + (first * cols * DTYPE_BITS[dtype]) / 8;
-        kernels.addErrors({ dtype, from: start, rows: taken, cols, state }, room, from + first, stride);
+        decode(parts, first, taken, room);
+        addErrors(input + first * rowBytes, taken, room, from + first);
       }
-      kernels.addSaturated({ dtype, from: input, rows: count, cols, state }, args, parts);
+      addSaturated(input, count, parts);
     },
   };
 }
@@ -57,16 +57,15 @@ function decodeByScheme(
   kernels: Kernels,
   count: number,
   parts: Record<string, number>,
-  room: number,
-): (first: number, rows: number) => void {
+): DecodeRows {
   const packed: Packed = {};
   for (const [part, { nbytes }] of Object.entries(scheme.layout(count, cols, args))) {
     packed[part] = kernels.bytes(parts[part], nbytes);
   }
   const values = new Float32Array(count * cols);
   scheme.dequantize(packed, count, cols, args, values);
-  return (first, rows) => {
-    const { buffer, byteOffset } = kernels.bytes(room, 4 * rows * cols);
+  return (_parts, first, rows, to) => {
+    const { buffer, byteOffset } = kernels.bytes(to, 4 * rows * cols);
     new Float32Array(buffer, byteOffset, rows * cols).set(values.subarray(first * cols, (first + rows) * cols));
   };
 }

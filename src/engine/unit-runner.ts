@@ -167,9 +167,10 @@ export class UnitRunner {
     const written = place(parts.sizes(count));
     const unpacked = parts.unpacked && place(parts.unpacked(Math.min(step, count)));
     const ranges = partRanges(job, parts, from, count);
-    for (let done = 0; done < count; done += step) {
+    const stepSizes = parts.sizes(step);
+    let to = written;
+    for (let done = 0; done < count; done += step, to = addressesAfter(to, stepSizes)) {
       const rows = Math.min(step, count - done);
-      const to = done === 0 ? written : addressesAfter(written, parts.sizes(done));
       const quantized = unpacked ?? to;
       filler.fill(from + done, rows, input, quantized);
       meter?.add(from + done, rows, input, quantized);

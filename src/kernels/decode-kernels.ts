@@ -1,12 +1,12 @@
 import { GGML_TYPES } from '../core/gguf.js';
-import type { DecodeCall, QuantizationArgs } from '../core/types.js';
+import type { DecodeRows, QuantizationArgs } from '../core/types.js';
 import { flipOf, gridExtent, SCALE_KINDS } from './grids.js';
 import type { KernelExports } from './wasm.js';
 
-/** The kernel that decodes a scheme's parts. */
+/** The kernel that decodes a scheme's parts: opened once for many rows, since looking up and unpacking settings costs. */
 interface DecodeKernel {
   decodes?(args: QuantizationArgs): boolean;
-  run(wasm: KernelExports, call: DecodeCall): void;
+  open(wasm: KernelExports, args: QuantizationArgs, cols: number): DecodeRows;
 }
 
 const scaledBy =
@@ -17,12 +17,14 @@ const scaledBy =
 function integers(bits: 4 | 8): DecodeKernel {
   return {
     decodes: scaledBy('F32', 'F16', 'BF16'),
-    run(wasm, { parts, cols, args, first, rows, to }) {
+    open(wasm, args, cols) {
       const { blockCols, rowCodes, zeroStride } = gridExtent(args, cols, bits);
-      const zeroPoints = args.symmetric ? 0 : parts.zero_points;
-      wasm.scaleSettings(SCALE_KINDS[args.scale_dtype], 0);
-      const at = [parts.codes, parts.scales, zeroPoints] as const;
-      wasm.decodeIntegers(bits, flipOf(args, bits), ...at, cols, blockCols, rowCodes, zeroStride, first, rows, to);
+      const [kind, flip, isSymmetric] = [SCALE_KINDS[args.scale_dtype], flipOf(args, bits), args.symmetric];
+      return ({ codes, scales, zero_points }, first, rows, to) => {
+        const zeros = isSymmetric ? 0 : zero_points;
+        wasm.scaleSettings(kind, 0);
+        wasm.decodeIntegers(bits, flip, codes, scales, zeros, cols, blockCols, rowCodes, zeroStride, first, rows, to);
+      };
     },
   };
 }
@@ -31,36 +33,46 @@ function integers(bits: 4 | 8): DecodeKernel {
 function fp8(format: 0 | 1): DecodeKernel {
   return {
     decodes: (args) => args.strategy !== 'group' && scaledBy('F32', 'BF16', 'F8_E8M0')(args),
-    run(wasm, { parts, cols, args, first, rows, to }) {
+    open(wasm, args, cols) {
       const { blockRows, blockCols } = gridExtent(args, cols, 8);
-      wasm.scaleSettings(SCALE_KINDS[args.scale_dtype], 0);
-      wasm.decodeFp8(format, parts.codes, parts.scales, cols, blockRows, blockCols, first, rows, to);
+      const kind = SCALE_KINDS[args.scale_dtype];
+      return ({ codes, scales }, first, rows, to) => {
+        wasm.scaleSettings(kind, 0);
+        wasm.decodeFp8(format, codes, scales, cols, blockRows, blockCols, first, rows, to);
+      };
     },
   };
 }
 
-const e2m1 = (scales: QuantizationArgs['scale_dtype']): DecodeKernel => ({
-  decodes: scaledBy(scales),
-  run(wasm, { parts, cols, args, first, rows, to }) {
-    wasm.scaleSettings(SCALE_KINDS[args.scale_dtype], parts.global_scale ?? 0);
-    wasm.decodeE2m1(parts.codes, parts.scales, cols, args.group_size as number, first, rows, to);
+const e2m1 = (scaleType: QuantizationArgs['scale_dtype']): DecodeKernel => ({
+  decodes: scaledBy(scaleType),
+  open(wasm, args, cols) {
+    const [kind, group] = [SCALE_KINDS[args.scale_dtype], args.group_size as number];
+    return ({ codes, scales, global_scale = 0 }, first, rows, to) => {
+      wasm.scaleSettings(kind, global_scale);
+      wasm.decodeE2m1(codes, scales, cols, group, first, rows, to);
+    };
   },
 });
 
 const nf4: DecodeKernel = {
   decodes: scaledBy('F32'),
-  run(wasm, { parts, cols, args, first, rows, to }) {
-    wasm.scaleSettings(SCALE_KINDS[args.scale_dtype], 0);
-    wasm.decodeNf4(parts.codes, parts.scales, args.group_size as number, first * cols, rows * cols, to);
+  open(wasm, args, cols) {
+    const [kind, group] = [SCALE_KINDS[args.scale_dtype], args.group_size as number];
+    return ({ codes, scales }, first, rows, to) => {
+      wasm.scaleSettings(kind, 0);
+      wasm.decodeNf4(codes, scales, group, first * cols, rows * cols, to);
+    };
   },
 };
 
 /** `format` is the number in assembly/ggml_blocks.ts. */
 function blocks(format: number): DecodeKernel {
   return {
-    run(wasm, { parts, cols, args, first, rows, to }) {
+    open(wasm, args, cols) {
       const { block, bytes } = GGML_TYPES[args.scheme];
-      wasm.decodeGgml(format, parts.codes + first * Math.ceil(cols / block) * bytes, cols, rows, to);
+      const rowBytes = Math.ceil(cols / block) * bytes;
+      return ({ codes }, first, rows, to) => wasm.decodeGgml(format, codes + first * rowBytes, cols, rows, to);
     },
   };
 }
@@ -70,7 +82,10 @@ function floats(
   widen: (wasm: KernelExports, from: number, count: number, to: number) => void,
 ): DecodeKernel {
   return {
-    run: (wasm, { parts, cols, first, rows, to }) => widen(wasm, parts.codes + first * cols * bytes, rows * cols, to),
+    open:
+      (wasm, _args, cols) =>
+      ({ codes }, first, rows, to) =>
+        widen(wasm, codes + first * cols * bytes, rows * cols, to),
   };
 }
 
@@ -100,6 +115,6 @@ const DECODE_KERNELS: Record<string, DecodeKernel> = {
 export const dequantizes = (args: QuantizationArgs): boolean =>
   Object.hasOwn(DECODE_KERNELS, args.scheme) && (DECODE_KERNELS[args.scheme].decodes?.(args) ?? true);
 
-/** Decodes whole rows; only where `dequantizes`. */
-export const dequantize = (wasm: KernelExports, call: DecodeCall): void =>
-  DECODE_KERNELS[call.args.scheme].run(wasm, call);
+/** A decoder of rows of `cols` columns; only where `dequantizes`. */
+export const openDecoder = (wasm: KernelExports, args: QuantizationArgs, cols: number): DecodeRows =>
+  DECODE_KERNELS[args.scheme].open(wasm, args, cols);

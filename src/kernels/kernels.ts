@@ -2,8 +2,8 @@ import { DTYPE_BITS, widen } from '../core/dtype.js';
 import { EnvironmentError } from '../core/errors.js';
 import { type Dtype, type Kernels, NonFiniteWeight } from '../core/types.js';
 import { KERNEL_DTYPES, SCHEME_KERNELS, type SchemeKernel } from './by-scheme.js';
-import { dequantize, dequantizes } from './decode-kernels.js';
-import { addErrors, addSaturated } from './error-kernels.js';
+import { dequantizes, openDecoder } from './decode-kernels.js';
+import { openErrors, openSaturated } from './error-kernels.js';
 import { instantiateKernels } from './wasm.js';
 
 const PAGE = 65536;
@@ -32,10 +32,10 @@ export function loadKernels(): Kernels {
     updateDigest: wasm.updateDigest,
     finishDigest: wasm.finishDigest,
     dequantizes,
-    dequantize: (call) => dequantize(wasm, call),
-    addErrors: (...call) => addErrors(wasm, ...call),
+    openDecoder: (args, cols) => openDecoder(wasm, args, cols),
+    openErrors: (dtype, cols, stride, state) => openErrors(wasm, dtype, cols, stride, state),
+    openSaturated: (dtype, cols, args, state) => openSaturated(wasm, dtype, cols, args, state),
     groupRanges: wasm.groupRanges,
-    addSaturated: (...call) => addSaturated(wasm, ...call),
     rotary: (frequencies, count, from, rows, factor, part, out) =>
       wasm.rotaryRows(frequencies, count, from, rows, factor, part === 'cos', out),
 

@@ -40,6 +40,7 @@ export function kernelDecoder(
   const most = Math.floor((nbytes - 16 * row.length) / quantumBytes) * quantum;
   if (most < 1) return undefined;
   const together = scheme.rowQuantum(args);
+  const decode = kernels.openDecoder(args, cols);
 
   return {
     quantum,
@@ -61,7 +62,7 @@ export function kernelDecoder(
         next += aligned(size.nbytes);
       }
       unpack(from, count, bytes, parts);
-      fill(out, next, kernels, (to) => kernels.dequantize({ parts: addresses, cols, args, first: 0, rows: count, to }));
+      fill(out, next, kernels, (to) => decode(addresses, 0, count, to));
     },
   };
 }

@@ -37,7 +37,7 @@ async function sameAsTwin(
   kernels.reserve(to + nbytes + MARGIN - kernels.heapBase);
   for (const [part, content] of Object.entries(parts)) kernels.bytes(addresses[part], content.length).set(content);
   kernels.bytes(next, nbytes + 2 * MARGIN).fill(0xa5);
-  kernels.dequantize({ parts: addresses, cols, args, first, rows: rows - first, to });
+  kernels.openDecoder(args, cols)(addresses, first, rows - first, to);
   const expected = new Float32Array(rows * cols);
   scheme.dequantize(parts, rows, cols, args, expected);
   const { buffer } = kernels.bytes(0, 0);

@@ -35,14 +35,8 @@ export class ComparedRows {
 
   /** Adds the errors of filled rows of `cols` columns, views of what `start` gave. */
   add(reference: Float32Array, actual: Float32Array, cols: number): void {
-    const rows = {
-      dtype: 'F32',
-      from: reference.byteOffset,
-      rows: reference.length / cols,
-      cols,
-      state: this.#state,
-    } as const;
-    this.#kernels.addErrors(rows, actual.byteOffset, 0, NO_HISTOGRAM);
+    const add = this.#kernels.openErrors('F32', cols, NO_HISTOGRAM, this.#state);
+    add(reference.byteOffset, reference.length / cols, actual.byteOffset, 0);
   }
 
   /** Least, greatest and greatest error of each group of filled rows, in turn; overwritten by the next call. */
