@@ -65,14 +65,17 @@ export async function openFiller(
 
   const { dtype, rowBytes, read } = await openReader(source, args, kernels, inputs, rooms);
   const byKernel = kernels.supports(dtype, args);
+  // Floats that are stored as they are read are read to where they are written from, unless they are measured beside it.
+  const isAsRead = byKernel && !job.measured && args.scheme === dtype.toLowerCase();
   return {
     dtype,
     rowBytes,
     fill(from, count, input, out) {
-      read(from, count, kernels.bytes(input, count * rowBytes));
+      const rows = isAsRead ? out.codes : input;
+      read(from, count, kernels.bytes(rows, count * rowBytes));
       try {
         if (byKernel) {
-          kernels.quantize(dtype, input, count, cols, args, out);
+          kernels.quantize(dtype, rows, count, cols, args, out);
         } else {
           const { buffer, byteOffset } = kernels.bytes(input, 4 * count * cols);
           scheme.quantize(new Float32Array(buffer, byteOffset, count * cols), cols, args, views(count, out));

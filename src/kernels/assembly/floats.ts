@@ -67,11 +67,15 @@ function narrow(dtype: i32, target: i32, from: usize, count: usize, to: usize): 
   return !v128.any_true(i16x8.ge_s(largest, i16x8.splat(<i16>exponentBits(target))));
 }
 
-/** Writes `count` values as another (or the same) float; false where one is not finite or its target is not. */
+/**
+ * Writes `count` values as another (or the same) float; false where one is not finite or its target is not. Those that stay
+ * the same may be there already.
+ */
 export function convertFloats(dtype: i32, target: i32, from: usize, count: usize, to: usize): bool {
   if (!allFinite(dtype, from, count)) return false;
-  if (dtype == target) memory.copy(to, from, count * bytesOf(dtype));
-  else if (target == F32 && dtype == BF16) widenBrains(from, count, to);
+  if (dtype == target) {
+    if (from != to) memory.copy(to, from, count * bytesOf(dtype));
+  } else if (target == F32 && dtype == BF16) widenBrains(from, count, to);
   else if (target == F32) widenHalves(from, count, to);
   else if (target == F16 && dtype == BF16) return narrow(BF16, F16, from, count, to);
   else if (target == F16) return narrow(F32, F16, from, count, to);
