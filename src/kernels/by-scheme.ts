@@ -98,7 +98,7 @@ const nf4Kernel: SchemeKernel = {
   refuses: notFinite,
 };
 
-/** `format` is the number in assembly/ggml_blocks.ts. */
+/** `format` is the number in assembly/ggml_formats.ts. */
 function blockKernel(format: number): SchemeKernel {
   return {
     supports: () => true,

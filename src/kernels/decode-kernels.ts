@@ -29,7 +29,7 @@ function integers(bits: 4 | 8): DecodeKernel {
   };
 }
 
-/** `format` is the number in assembly/decode_fp8.ts. */
+/** `format` is the number in assembly/fp8.ts. */
 function fp8(format: 0 | 1): DecodeKernel {
   return {
     decodes: (args) => args.strategy !== 'group' && scaledBy('F32', 'BF16', 'F8_E8M0')(args),
@@ -66,7 +66,7 @@ const nf4: DecodeKernel = {
   },
 };
 
-/** `format` is the number in assembly/ggml_blocks.ts. */
+/** `format` is the number in assembly/ggml_formats.ts. */
 function blocks(format: number): DecodeKernel {
   return {
     open(wasm, args, cols) {

@@ -1,8 +1,6 @@
 // Scaled 8-bit floats to float32: twin of `dequantize` in schemes/arithmetic/scaled_float_scheme.ts.
+import { E4M3, E5M2 } from './fp8';
 import { scaleAt } from './stored_grids';
-
-const E4M3: i32 = 0;
-const E5M2: i32 = 1;
 
 /** The codes of a block's row that are left beyond whole vectors of 16, and their values. */
 const TAIL_CODES: usize = memory.data(16, 16);

@@ -1,15 +1,7 @@
 // ggml's blocks to float32: twins of `decode` in schemes/ggml/simple_blocks.ts and super_blocks.ts.
 import { storeIntegers, storeShifted } from './decoded_lanes';
+import { Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0 } from './ggml_formats';
 import { halfAt } from './stored_grids';
-
-const Q4_0: i32 = 0;
-const Q4_1: i32 = 1;
-const Q5_0: i32 = 2;
-const Q5_1: i32 = 3;
-const Q8_0: i32 = 4;
-const Q4_K: i32 = 5;
-const Q5_K: i32 = 6;
-const Q6_K: i32 = 7;
 
 /** The block at the end of a row that no block divides. */
 const LAST: usize = memory.data(1024, 16);
@@ -185,7 +177,7 @@ function q6_k(codes: usize, cols: usize, rows: usize, to: usize): void {
   decodeRows(Q6_K, 256, 210, codes, cols, rows, to);
 }
 
-/** Decodes whole rows of blocks. `format` is the number in ggml_blocks.ts. */
+/** Decodes whole rows of blocks. `format` is the number in ggml_formats.ts. */
 export function decodeGgml(format: i32, codes: usize, cols: usize, rows: usize, to: usize): void {
   if (format == Q4_0) q4_0(codes, cols, rows, to);
   else if (format == Q4_1) q4_1(codes, cols, rows, to);

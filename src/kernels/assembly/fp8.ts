@@ -1,8 +1,8 @@
 // 8-bit floats with a scale for each block of rows and columns: twin of schemes/fp8_e4m3.ts and fp8_e5m2.ts.
 import { BF16, brainCodes, bytesOf, exponentBits, F16, F32, fourValues, halfValues, smallFloatCodes } from './lanes';
 
-const E4M3: i32 = 0;
-const E5M2: i32 = 1;
+export const E4M3: i32 = 0;
+export const E5M2: i32 = 1;
 
 /** Types of stored scales by their numbers in stored_grids.ts. */
 const SINGLE: i32 = 0;

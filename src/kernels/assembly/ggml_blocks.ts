@@ -1,18 +1,11 @@
 // Rows in ggml's blocks: twin of schemes/ggml/block_scheme.ts.
 import { allFinite } from './floats';
+import { Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q8_0 } from './ggml_formats';
 import { VALUES } from './ggml_search';
 import { encodeQ4_0, encodeQ4_1, encodeQ5_0, encodeQ5_1, encodeQ8_0 } from './ggml_simple_blocks';
 import { encodeQ6_K, encodeWithMinimum } from './ggml_super_blocks';
 import { bytesOf, F16, F32 } from './lanes';
 import { widenBrains, widenHalves } from './widen';
-
-const Q4_0: i32 = 0;
-const Q4_1: i32 = 1;
-const Q5_0: i32 = 2;
-const Q5_1: i32 = 3;
-const Q8_0: i32 = 4;
-const Q4_K: i32 = 5;
-const Q5_K: i32 = 6;
 
 /** Bytes of a block of each. */
 const BLOCK_BYTES: usize = memory.data<u8>([18, 20, 22, 24, 34, 144, 176, 210]);
