@@ -64,9 +64,20 @@ function isAlive(path: string, { pid, host, token }: Owner, fs: FileSystem): boo
   if (pid === process.pid) return heldHere.has(token);
   try {
     process.kill(pid, 0);
-    return true;
+    return !hasEnded(pid, fs);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** Whether a process is dead and only not collected by its parent: in a container without an init it stays so. Linux alone tells. */
+function hasEnded(pid: number, fs: FileSystem): boolean {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // pid (name) state: the name may hold anything
+    return /^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch {
+    return false;
   }
 }
 

@@ -126,5 +126,5 @@ function checkParts(parts: GgufPart[], count: number): void {
 
 function numberAt({ header }: GgufPart, key: string): number | undefined {
   const stated = header.metadata[key];
-  return stated && 'value' in stated ? Number(stated.value) : undefined;
+  return stated && 'value' in stated && typeof stated.value === 'number' ? stated.value : undefined;
 }
