@@ -3,9 +3,11 @@
 // bf16 weights as models have them.
 //
 //   npx tsx bench/kernels.ts [pattern] [dtype]    lines that match, such as 'int4 group 32' or 'hqq'
-import { DTYPE_BITS, float32ToBf16, float32ToF16, widen } from '../src/core/dtype.js';
+
+import { DTYPE_BITS, type Dtype, float32ToBf16, float32ToF16, widen } from '../src/core/dtype.js';
 import { ERROR_STATE_BYTES } from '../src/core/error-sums.js';
-import type { Dtype, Job, Packed, QuantizationArgs, Scheme } from '../src/core/types.js';
+import type { Job } from '../src/core/plan.js';
+import type { Packed, QuantizationArgs, Scheme } from '../src/core/scheme.js';
 import { meterRoom, openMeter } from '../src/engine/error-meter.js';
 import { loadKernels } from '../src/kernels/kernels.js';
 import { find, ids } from '../src/registry.js';

@@ -7,7 +7,7 @@
  */
 import { parseArgs } from 'node:util';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { Graph, GraphNode, Initializer } from '../src/core/types.js';
+import type { Graph, GraphNode, Initializer } from '../src/core/graph.js';
 import { encodeModel } from '../src/formats/onnx.js';
 import { loadOnnxRuntime } from '../src/runtime/onnxruntime.js';
 import { median } from './measure.js';

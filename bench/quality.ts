@@ -7,7 +7,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
-import type { Graph, Packed, QuantizationArgs } from '../src/core/types.js';
+import type { Graph } from '../src/core/graph.js';
+import type { Packed, QuantizationArgs } from '../src/core/scheme.js';
 import { openCheckpoint } from '../src/formats/checkpoint.js';
 import klDivergence from '../src/metrics/kl_divergence.js';
 import klDivergenceP99 from '../src/metrics/kl_divergence_p99.js';

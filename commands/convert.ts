@@ -2,7 +2,8 @@
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import { HalfbyteCommand } from '../src/command.js';
-import type { ConvertOptions, QuantizationAlgorithm } from '../src/core/types.js';
+import type { ConvertOptions } from '../src/core/options.js';
+import type { QuantizationAlgorithm } from '../src/core/scheme.js';
 import type { ConvertResult } from '../src/stages/convert.js';
 
 const option = <T extends string>(options: readonly T[], description: string, helpGroup?: string) =>

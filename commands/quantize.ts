@@ -2,7 +2,7 @@ import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import { HalfbyteCommand } from '../src/command.js';
 import { commandLine } from '../src/core/command-line.js';
-import type { QuantizationAlgorithm, QuantizationStrategy } from '../src/core/types.js';
+import type { QuantizationAlgorithm, QuantizationStrategy } from '../src/core/scheme.js';
 import type { QuantizeResult } from '../src/stages/quantize.js';
 
 const option = <T extends string>(options: readonly T[], description: string, helpGroup?: string) =>

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { DTYPE_BITS, float32ToBf16 } from '../src/core/dtype.js';
-import type { JsonObject } from '../src/core/types.js';
+import type { JsonObject } from '../src/core/json.js';
 import { parseSize } from '../src/engine/memory.js';
 import { layoutSafetensors } from '../src/formats/safetensors-writer.js';
 import { SHAPES, type ShapedTensor, tensorsOf } from './synthesize/shapes.js';

@@ -1,6 +1,10 @@
 import { readdirSync } from 'node:fs';
+import type { Architecture } from './core/architecture.js';
+import type { Layout } from './core/layout.js';
+import type { Metric } from './core/metric.js';
 import { nearest } from './core/nearest.js';
-import type { Architecture, Layout, Metric, Scheme, Target } from './core/types.js';
+import type { Scheme } from './core/scheme.js';
+import type { Target } from './core/target.js';
 
 /** What a file in each registry folder exports as its default. */
 export interface Entries {

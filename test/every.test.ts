@@ -1,14 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { DecoderConfig } from '../src/core/architecture.js';
 import { UsageError } from '../src/core/errors.js';
-import {
-  type DecoderConfig,
-  type Graph,
-  NonFiniteWeight,
-  type Packed,
-  type QuantizationArgs,
-  type Scheme,
-} from '../src/core/types.js';
+import type { Graph } from '../src/core/graph.js';
+import { NonFiniteWeight, type Packed, type QuantizationArgs, type Scheme } from '../src/core/scheme.js';
 import { SEMANTIC_OPERATORS } from '../src/graph/operators.js';
 import { find, ids, REGISTRY_FOLDERS, type RegistryFolder } from '../src/registry.js';
 

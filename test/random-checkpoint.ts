@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { JsonObject } from '../src/core/types.js';
+import type { JsonObject } from '../src/core/json.js';
 import { writeSafetensors } from '../src/formats/safetensors-writer.js';
 import { find } from '../src/registry.js';
 

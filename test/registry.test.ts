@@ -20,7 +20,7 @@ test('an id that the listing does not hold loads nothing, whatever it says', asy
     '.',
     '..',
     '../registry',
-    '../core/types',
+    '../core/graph',
     'llama.ts',
     './llama',
     '__proto__',

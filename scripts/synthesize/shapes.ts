@@ -1,4 +1,5 @@
-import type { Dtype, JsonObject } from '../../src/core/types.js';
+import type { Dtype } from '../../src/core/dtype.js';
+import type { JsonObject } from '../../src/core/json.js';
 
 /** A stored tensor: `norm` values lie around 1, `scale` ones are small and positive, `weight` ones are N(0, 0.02). */
 export interface ShapedTensor {

@@ -20,7 +20,7 @@ import {
   sharedExpertsWeights,
 } from '../blocks/moe.js';
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
-import type { Architecture, ConfigKeys } from '../core/types.js';
+import type { Architecture, ConfigKeys } from '../core/architecture.js';
 
 interface DeepseekV2Config extends LatentAttentionConfig {
   intermediate_size: number;

@@ -20,7 +20,8 @@ import {
 } from '../blocks/moe.js';
 import { drawPrediction, HIDDEN_STATES, PREDICTION_GRAPH, predictionWeights } from '../blocks/prediction.js';
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
-import type { Architecture, ArchitectureOptions, ConfigKeys, Graph } from '../core/types.js';
+import type { Architecture, ArchitectureOptions, ConfigKeys } from '../core/architecture.js';
+import type { Graph } from '../core/graph.js';
 import type { GraphBuilder, Value } from '../graph/builder.js';
 
 interface DeepseekV3Config extends LatentAttentionConfig {

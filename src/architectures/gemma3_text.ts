@@ -17,7 +17,8 @@ import {
 } from '../blocks/decoder.js';
 import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
-import type { Architecture, ConfigKeys, DecoderConfig, JsonObject } from '../core/types.js';
+import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
+import type { JsonObject } from '../core/json.js';
 
 interface Gemma3TextConfig extends DecoderConfig {
   intermediate_size: number;

@@ -11,7 +11,7 @@ import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights } 
 import { ACTIVATIONS, type ActivationName } from '../blocks/mlp.js';
 import { type ExpertNames, plainRouting, type Routing, routedExperts, routedExpertsWeights } from '../blocks/moe.js';
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
-import type { Architecture, ConfigKeys, DecoderConfig } from '../core/types.js';
+import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
 
 interface MixtralConfig extends DecoderConfig {
   intermediate_size: number;

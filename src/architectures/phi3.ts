@@ -10,7 +10,9 @@ import {
 import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights } from '../blocks/decoder.js';
 import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
-import type { Architecture, ConfigKeys, DecoderConfig, JsonObject, WeightSource } from '../core/types.js';
+import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
+import type { JsonObject } from '../core/json.js';
+import type { WeightSource } from '../core/weights.js';
 
 interface Phi3Config extends DecoderConfig {
   intermediate_size: number;

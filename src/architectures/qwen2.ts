@@ -10,7 +10,7 @@ import {
 import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights } from '../blocks/decoder.js';
 import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
-import type { Architecture, ConfigKeys, DecoderConfig } from '../core/types.js';
+import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
 
 interface Qwen2Config extends DecoderConfig {
   intermediate_size: number;

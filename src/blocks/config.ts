@@ -1,5 +1,6 @@
+import type { ConfigKeys, DecoderConfig } from '../core/architecture.js';
 import { InvalidInputError } from '../core/errors.js';
-import type { ConfigKeys, DecoderConfig, Json, JsonObject } from '../core/types.js';
+import type { Json, JsonObject } from '../core/json.js';
 
 const show = (value: Json | undefined) => (value === undefined ? 'nothing' : JSON.stringify(value));
 

@@ -1,4 +1,6 @@
-import type { DecoderConfig, Graph, WeightSource } from '../core/types.js';
+import type { DecoderConfig } from '../core/architecture.js';
+import type { Graph } from '../core/graph.js';
+import type { WeightSource } from '../core/weights.js';
 import { GraphBuilder, type Value } from '../graph/builder.js';
 
 /** Root-mean-square norm with a learned gain, Hugging Face name `<path>.weight`. */

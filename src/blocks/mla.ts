@@ -1,4 +1,4 @@
-import type { DecoderConfig } from '../core/types.js';
+import type { DecoderConfig } from '../core/architecture.js';
 import type { GraphBuilder, Value } from '../graph/builder.js';
 import { rotary } from './attention.js';
 import { type ConfigReader, type DecoderDefaults, decoderSizes } from './config.js';

@@ -1,5 +1,5 @@
 import { InvalidInputError } from '../core/errors.js';
-import type { WeightSource } from '../core/types.js';
+import type { WeightSource } from '../core/weights.js';
 import type { GraphBuilder, Value } from '../graph/builder.js';
 import { type ActivationName, gatedMlp, gatedMlpWeights } from './mlp.js';
 

@@ -1,4 +1,6 @@
-import type { DecoderConfig, Graph, WeightSource } from '../core/types.js';
+import type { DecoderConfig } from '../core/architecture.js';
+import type { Graph } from '../core/graph.js';
+import type { WeightSource } from '../core/weights.js';
 import { GraphBuilder, type Value } from '../graph/builder.js';
 import { layerPath, linear, rmsNorm } from './decoder.js';
 

@@ -1,5 +1,6 @@
 import { InvalidInputError } from '../core/errors.js';
-import type { Json, JsonObject, RotaryTable, WeightSource } from '../core/types.js';
+import type { Json, JsonObject } from '../core/json.js';
+import type { RotaryTable, WeightSource } from '../core/weights.js';
 import { ConfigReader, refuseUnsupportedKeys } from './config.js';
 
 const f32 = Math.fround;

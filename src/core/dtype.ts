@@ -1,4 +1,49 @@
-import type { Dtype } from './types.js';
+/** Dtypes of the safetensors format, in the order of its enum (the writer sorts by it, descending). */
+export const SAFETENSORS_DTYPES = [
+  'BOOL',
+  'F4',
+  'F6_E2M3',
+  'F6_E3M2',
+  'U8',
+  'I8',
+  'F8_E5M2',
+  'F8_E4M3',
+  'F8_E8M0',
+  'F8_E4M3FNUZ',
+  'F8_E5M2FNUZ',
+  'I16',
+  'U16',
+  'F16',
+  'BF16',
+  'I32',
+  'U32',
+  'F32',
+  'C64',
+  'F64',
+  'I64',
+  'U64',
+] as const;
+
+export type Dtype = (typeof SAFETENSORS_DTYPES)[number];
+
+/** Element types of ONNX values, spelled as in onnx.proto's TensorProto.DataType. */
+export type ElementType =
+  | 'FLOAT'
+  | 'UINT8'
+  | 'INT8'
+  | 'UINT16'
+  | 'INT16'
+  | 'INT32'
+  | 'INT64'
+  | 'BOOL'
+  | 'FLOAT16'
+  | 'BFLOAT16'
+  | 'FLOAT8E4M3FN'
+  | 'FLOAT8E5M2'
+  | 'UINT4'
+  | 'INT4'
+  | 'FLOAT4E2M1'
+  | 'FLOAT8E8M0';
 
 /** Bits of one element of each safetensors dtype. */
 export const DTYPE_BITS: Record<Dtype, number> = {

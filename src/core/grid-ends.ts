@@ -1,4 +1,4 @@
-import type { QuantizationArgs } from './types.js';
+import type { QuantizationArgs } from './scheme.js';
 
 /** The two ends of a scheme's grid and its last step. */
 export interface GridEnds {

@@ -1,5 +1,5 @@
 import type { ErrorFigures } from './error-figures.js';
-import type { PlannedTensor } from './types.js';
+import type { PlannedTensor } from './plan.js';
 
 /** A tensor of the written checkpoint with what rounding took from it. */
 export interface TensorReport extends ErrorFigures {

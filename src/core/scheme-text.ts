@@ -1,4 +1,4 @@
-import type { QuantizationArgs } from './types.js';
+import type { QuantizationArgs } from './scheme.js';
 
 /** A scheme in a few words, as `int4 group 32` or `fp8_e4m3 block 128x128`. */
 export function schemeText(args: QuantizationArgs): string {

@@ -3,7 +3,7 @@
  * `report/verify-schema.ts`), and all that the report writers read. JSON has null where a number is not finite.
  */
 
-import type { JsonObject } from './types.js';
+import type { JsonObject } from './json.js';
 
 export type Verdict = 'pass' | 'fail' | 'ambiguous';
 

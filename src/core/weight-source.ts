@@ -1,4 +1,5 @@
-import type { Weight, WeightSource } from './types.js';
+import type { Weight } from './graph.js';
+import type { WeightSource } from './weights.js';
 
 /** Names of the checkpoint's tensors that a source reads. */
 export function leavesOf(source: WeightSource): string[] {

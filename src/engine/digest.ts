@@ -1,4 +1,4 @@
-import type { Kernels } from '../core/types.js';
+import type { Kernels } from '../core/kernels.js';
 import { xxh64 } from '../core/xxh64.js';
 import { loadKernels } from '../kernels/kernels.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';

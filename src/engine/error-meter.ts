@@ -1,6 +1,8 @@
-import { DTYPE_BITS } from '../core/dtype.js';
+import { DTYPE_BITS, type Dtype } from '../core/dtype.js';
 import { histogramStride } from '../core/error-sums.js';
-import type { DecodeRows, Dtype, Job, Kernels, Packed, Scheme } from '../core/types.js';
+import type { DecodeRows, Kernels } from '../core/kernels.js';
+import type { Job } from '../core/plan.js';
+import type { Packed, Scheme } from '../core/scheme.js';
 
 /** Measures what quantizing took from the rows of one job, while they and their parts lie in kernel memory. */
 export interface ErrorMeter {

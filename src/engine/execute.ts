@@ -1,6 +1,8 @@
 import type { ErrorSums } from '../core/error-sums.js';
 import { EnvironmentError, InterruptedError, InvalidInputError } from '../core/errors.js';
-import type { Json, ProgressListener, WritePlan } from '../core/types.js';
+import type { Json } from '../core/json.js';
+import type { WritePlan } from '../core/plan.js';
+import type { ProgressListener } from '../core/progress.js';
 import { DIGEST_ALGORITHM } from './digest.js';
 import { identityOf } from './identity.js';
 import { JobErrors } from './job-errors.js';

@@ -1,15 +1,10 @@
+import type { Dtype } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
-import {
-  type Dtype,
-  type Job,
-  type Kernels,
-  type Layout,
-  NonFiniteWeight,
-  type Packed,
-  type PackedSource,
-  type RotaryTable,
-  type RowSource,
-} from '../core/types.js';
+import type { Kernels } from '../core/kernels.js';
+import type { Layout } from '../core/layout.js';
+import type { Job } from '../core/plan.js';
+import { NonFiniteWeight, type Packed } from '../core/scheme.js';
+import type { PackedSource, RotaryTable, RowSource } from '../core/weights.js';
 import type { InputFiles } from '../sources/input-files.js';
 import { locate } from '../sources/locate.js';
 import { openRows } from '../sources/read.js';

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join, sep } from 'node:path';
-import type { Json, WritePlan } from '../core/types.js';
+import type { Json } from '../core/json.js';
+import type { WritePlan } from '../core/plan.js';
 import { VERSION } from '../core/version.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';
 import { DIGEST_ALGORITHM } from './digest.js';

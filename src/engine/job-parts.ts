@@ -1,4 +1,7 @@
-import type { Dressing, Job, Layout, PartSize, Scheme } from '../core/types.js';
+import type { Dressing } from '../core/dressing.js';
+import type { Layout } from '../core/layout.js';
+import type { Job } from '../core/plan.js';
+import type { PartSize, Scheme } from '../core/scheme.js';
 import { find } from '../registry.js';
 
 /** What a job writes: the parts of its scheme, or those into which a layout packs them. */

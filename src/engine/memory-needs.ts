@@ -1,5 +1,5 @@
 import { DTYPE_BITS } from '../core/dtype.js';
-import type { Job } from '../core/types.js';
+import type { Job } from '../core/plan.js';
 import { dequantizes } from '../kernels/decode-kernels.js';
 import { InputFiles } from '../sources/input-files.js';
 import { openRows } from '../sources/read.js';

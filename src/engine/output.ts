@@ -1,6 +1,7 @@
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { EnvironmentError, InvalidInputError, UsageError } from '../core/errors.js';
-import type { Json, WritePlan } from '../core/types.js';
+import type { Json } from '../core/json.js';
+import type { WritePlan } from '../core/plan.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';
 import { type FinishedUnit, type FinishedUnits, Journal, readJournal } from './journal.js';
 import { isLocked, takeLock } from './lock.js';

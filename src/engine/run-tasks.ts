@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Job } from '../core/types.js';
+import type { Job } from '../core/plan.js';
 import { loadKernels } from '../kernels/kernels.js';
 import type { FileSystem } from '../sources/file-system.js';
 import { Threads } from './threads.js';

@@ -1,6 +1,8 @@
 import { ERROR_STATE_BYTES } from '../core/error-sums.js';
 import { InvalidInputError } from '../core/errors.js';
-import type { Job, Kernels, Packed, PartSize } from '../core/types.js';
+import type { Kernels } from '../core/kernels.js';
+import type { Job } from '../core/plan.js';
+import type { Packed, PartSize } from '../core/scheme.js';
 import type { FileSystem } from '../sources/file-system.js';
 import { InputFiles } from '../sources/input-files.js';
 import { DIGEST_STATE_BYTES, Digest } from './digest.js';

@@ -1,4 +1,5 @@
-import type { Job, RowSource } from '../core/types.js';
+import type { Job } from '../core/plan.js';
+import type { RowSource } from '../core/weights.js';
 import { find } from '../registry.js';
 import { type JobParts, leastCommonMultiple, partsOf } from './job-parts.js';
 

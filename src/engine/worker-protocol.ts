@@ -6,7 +6,7 @@ import {
   UsageError,
   VerificationError,
 } from '../core/errors.js';
-import type { Job } from '../core/types.js';
+import type { Job } from '../core/plan.js';
 import type { FinishedUnit } from './journal.js';
 import type { Unit } from './units.js';
 

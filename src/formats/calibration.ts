@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import * as z from 'zod';
+import type { Calibration } from '../core/calibration.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
-import type { Calibration } from '../core/types.js';
 import { readSafetensorsHeader, readTensor } from './safetensors.js';
 import { writeSafetensors } from './safetensors-writer.js';
 

@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import type { Checkpoint, CheckpointFile, TensorRef } from '../core/checkpoint.js';
 import { InvalidInputError } from '../core/errors.js';
-import type { Checkpoint, CheckpointFile, JsonObject, TensorRef } from '../core/types.js';
+import type { JsonObject } from '../core/json.js';
 import { ggufFileAt, openGgufCheckpoint } from './gguf-checkpoint.js';
 import { refusePointerFile } from './lfs-pointer.js';
 import { readSafetensorsHeader } from './safetensors.js';

@@ -1,4 +1,8 @@
-import type { Checkpoint, ConvertOptions, DecoderConfig, Json, JsonObject, PlannedGraph } from '../core/types.js';
+import type { DecoderConfig } from '../core/architecture.js';
+import type { Checkpoint } from '../core/checkpoint.js';
+import type { Json, JsonObject } from '../core/json.js';
+import type { ConvertOptions } from '../core/options.js';
+import type { PlannedGraph } from '../core/plan.js';
 
 /** Search settings of onnxruntime-genai with its defaults (src/config.h), in its order. */
 export function searchSettings(generation: JsonObject, maxLength: number): JsonObject {

@@ -1,5 +1,9 @@
 import { join } from 'node:path';
-import type { Checkpoint, ConvertOptions, DecoderConfig, JsonObject, PlannedGraph } from '../core/types.js';
+import type { DecoderConfig } from '../core/architecture.js';
+import type { Checkpoint } from '../core/checkpoint.js';
+import type { JsonObject } from '../core/json.js';
+import type { ConvertOptions } from '../core/options.js';
+import type { PlannedGraph } from '../core/plan.js';
 import { searchSettings, tokenIds } from './genai-config.js';
 import { readJsonObject } from './text.js';
 

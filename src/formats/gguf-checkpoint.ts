@@ -1,8 +1,9 @@
 import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import type { Checkpoint, TensorRef } from '../core/checkpoint.js';
+import type { Dtype } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
 import { GGML_TYPES } from '../core/gguf.js';
-import type { Checkpoint, Dtype, TensorRef } from '../core/types.js';
 import { configOf } from './gguf-config.js';
 import { ggufPartName, ggufPartOf, readGgufParts } from './gguf-parts.js';
 import type { GgufHeader } from './gguf-reader.js';

@@ -1,7 +1,7 @@
 import { InvalidInputError } from '../core/errors.js';
 import type { GgufMetadata } from '../core/gguf.js';
+import type { JsonObject } from '../core/json.js';
 import { llama3Factors } from '../core/rope-factors.js';
-import type { JsonObject } from '../core/types.js';
 import type { GgufHeader } from './gguf-reader.js';
 
 /** Transformers' names of architectures by ours. */

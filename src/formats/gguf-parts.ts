@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import type { FileRange } from '../core/checkpoint.js';
 import { InvalidInputError } from '../core/errors.js';
 import { type GgufMetadata, type GgufTensor, ggufTensorBytes } from '../core/gguf.js';
-import type { FileRange, Inlay, PlannedFile } from '../core/types.js';
+import type { Inlay, PlannedFile } from '../core/plan.js';
 import { aligned, layoutGguf } from './gguf.js';
 import { type GgufHeader, readGgufHeader } from './gguf-reader.js';
 

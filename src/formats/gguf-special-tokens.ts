@@ -1,5 +1,5 @@
 import type { GgufMetadata } from '../core/gguf.js';
-import type { Json, JsonObject } from '../core/types.js';
+import type { Json, JsonObject } from '../core/json.js';
 import type { AddedToken } from './gguf-tokenizer.js';
 import type { TokenizerFiles } from './tokenizer-files.js';
 

@@ -1,6 +1,6 @@
 import { InvalidInputError } from '../core/errors.js';
 import type { GgufMetadata, GgufValue } from '../core/gguf.js';
-import type { Json, JsonObject } from '../core/types.js';
+import type { Json, JsonObject } from '../core/json.js';
 import { BY_EXPRESSION, BY_PROBE, PROBE } from './gguf-pretokenizers.js';
 import { specialTokenKeys } from './gguf-special-tokens.js';
 import type { TokenizerFiles } from './tokenizer-files.js';

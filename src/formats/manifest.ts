@@ -1,14 +1,11 @@
+import type { FileRange } from '../core/checkpoint.js';
 import type { ErrorFigures } from '../core/error-figures.js';
-import type {
-  FileRange,
-  JsonObject,
-  Plan,
-  QuantizationArgs,
-  QuantizePlan,
-  Weight,
-  WeightSource,
-} from '../core/types.js';
+import type { Weight } from '../core/graph.js';
+import type { JsonObject } from '../core/json.js';
+import type { Plan, QuantizePlan } from '../core/plan.js';
+import type { QuantizationArgs } from '../core/scheme.js';
 import { checkpointSource } from '../core/weight-source.js';
+import type { WeightSource } from '../core/weights.js';
 import { operatorCounts } from '../graph/print.js';
 
 /** Name of the manifest in every package. */

@@ -1,18 +1,10 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
 import onnxProto from 'onnx-proto';
-import { f16ToFloat32 } from '../core/dtype.js';
+import type { FileRange } from '../core/checkpoint.js';
+import { type ElementType, f16ToFloat32 } from '../core/dtype.js';
 import { EnvironmentError, InvalidInputError } from '../core/errors.js';
-import type {
-  Attribute,
-  Dim,
-  ElementType,
-  FileRange,
-  Graph,
-  GraphNode,
-  Initializer,
-  ValueInfo,
-} from '../core/types.js';
+import type { Attribute, Dim, Graph, GraphNode, Initializer, ValueInfo } from '../core/graph.js';
 import { ELEMENT_TYPES } from './onnx.js';
 
 const { onnx } = onnxProto;

@@ -1,6 +1,7 @@
 import onnxProto from 'onnx-proto';
-import { float32ToF16 } from '../core/dtype.js';
-import type { Attribute, Dim, ElementType, FileRange, Graph, Initializer, ValueInfo } from '../core/types.js';
+import type { FileRange } from '../core/checkpoint.js';
+import { type ElementType, float32ToF16 } from '../core/dtype.js';
+import type { Attribute, Dim, Graph, Initializer, ValueInfo } from '../core/graph.js';
 
 const { onnx } = onnxProto;
 

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { isAbsolute, join, normalize, sep } from 'node:path';
 import * as z from 'zod';
 import { InvalidInputError } from '../core/errors.js';
-import type { JsonObject } from '../core/types.js';
+import type { JsonObject } from '../core/json.js';
 import { MANIFEST } from './manifest.js';
 import { readJsonObject } from './text.js';
 

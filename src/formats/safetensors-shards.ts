@@ -1,4 +1,4 @@
-import type { Inlay, PlannedFile } from '../core/types.js';
+import type { Inlay, PlannedFile } from '../core/plan.js';
 import { layoutSafetensors, type TensorEntry, tensorBytes } from './safetensors-writer.js';
 
 /** Safetensors files before their data: where each tensor goes, and the headers and the index that go with them. */

@@ -1,6 +1,5 @@
 import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { DTYPE_BITS } from '../core/dtype.js';
-import { type Dtype, SAFETENSORS_DTYPES } from '../core/types.js';
+import { DTYPE_BITS, type Dtype, SAFETENSORS_DTYPES } from '../core/dtype.js';
 
 /** A tensor to be written: what its header entry needs. */
 export interface TensorEntry {

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
-import { DTYPE_BITS } from '../core/dtype.js';
+import type { TensorRef } from '../core/checkpoint.js';
+import { DTYPE_BITS, type Dtype } from '../core/dtype.js';
 import { EnvironmentError, InvalidInputError } from '../core/errors.js';
-import type { Dtype, JsonObject, TensorRef } from '../core/types.js';
+import type { JsonObject } from '../core/json.js';
 import { POINTER_BYTES, refusePointer } from './lfs-pointer.js';
 import { parseStrictJson } from './strict-json.js';
 

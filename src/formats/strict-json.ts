@@ -1,4 +1,4 @@
-import type { JsonObject } from '../core/types.js';
+import type { JsonObject } from '../core/json.js';
 
 /**
  * Parses a JSON object and refuses a key that stands twice in one object, of which JSON.parse silently keeps the last.

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { EnvironmentError, InvalidInputError } from '../core/errors.js';
-import type { JsonObject } from '../core/types.js';
+import type { JsonObject } from '../core/json.js';
 
 /** Larger than any real config, index or tokenizer (DeepSeek-V3's index has 9 MB). */
 const MAX_JSON_BYTES = 200_000_000;

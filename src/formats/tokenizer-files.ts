@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { JsonObject } from '../core/types.js';
+import type { JsonObject } from '../core/json.js';
 import { readJsonObject } from './text.js';
 
 /** The files of a tokenizer in Hugging Face layout. `chatTemplate` is Jinja source, null where there is none. */

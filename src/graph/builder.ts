@@ -1,14 +1,6 @@
-import type {
-  Attribute,
-  Dim,
-  ElementType,
-  Graph,
-  GraphNode,
-  ValueInfo,
-  Weight,
-  WeightRole,
-  WeightSource,
-} from '../core/types.js';
+import type { ElementType } from '../core/dtype.js';
+import type { Attribute, Dim, Graph, GraphNode, ValueInfo, Weight, WeightRole } from '../core/graph.js';
+import type { WeightSource } from '../core/weights.js';
 import type { SemanticOperator } from './operators.js';
 
 /** A value of a graph under construction: its name and shape. */

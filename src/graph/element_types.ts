@@ -1,4 +1,5 @@
-import type { ElementType, Graph, GraphNode } from '../core/types.js';
+import type { ElementType } from '../core/dtype.js';
+import type { Graph, GraphNode } from '../core/graph.js';
 
 const BOOLEAN = ['LessOrEqual', 'Less', 'Greater', 'GreaterOrEqual', 'Equal', 'And', 'Or', 'Not'];
 

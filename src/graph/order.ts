@@ -1,4 +1,4 @@
-import type { GraphNode } from '../core/types.js';
+import type { GraphNode } from '../core/graph.js';
 
 /** The nodes in an order in which each follows its inputs, otherwise as they stand; of equal names the first stays. */
 export function inOrder(nodes: GraphNode[]): GraphNode[] {

@@ -1,4 +1,4 @@
-import type { Attribute, Graph, ValueInfo } from '../core/types.js';
+import type { Attribute, Graph, ValueInfo } from '../core/graph.js';
 
 function attributeText(value: Attribute): string {
   if (typeof value === 'object' && 'float' in value) return Number(value.float.toPrecision(7)).toString();

@@ -1,4 +1,4 @@
-import type { Graph, GraphNode, Initializer } from '../core/types.js';
+import type { Graph, GraphNode, Initializer } from '../core/graph.js';
 
 /** Operators whose result has the highest rank of their inputs. */
 const BROADCAST = ['Where', 'Add', 'Sub', 'Mul', 'Div', 'Pow', 'Min', 'Max', 'MatMul', 'FusedMatMul'];

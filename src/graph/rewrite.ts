@@ -1,4 +1,5 @@
-import type { Attribute, ElementType, Graph, GraphNode, Initializer, ValueInfo, Weight } from '../core/types.js';
+import type { ElementType } from '../core/dtype.js';
+import type { Attribute, Graph, GraphNode, Initializer, ValueInfo, Weight } from '../core/graph.js';
 
 /**
  * What a lowering adds in the place of one node: nodes and initializers. Every name is derived from the node's own,

@@ -1,5 +1,5 @@
-import { float32ToBf16 } from '../core/dtype.js';
-import { type Dtype, NonFiniteWeight, type QuantizationAlgorithm, type QuantizationArgs } from '../core/types.js';
+import { type Dtype, float32ToBf16 } from '../core/dtype.js';
+import { NonFiniteWeight, type QuantizationAlgorithm, type QuantizationArgs } from '../core/scheme.js';
 import { flipOf, gridExtent, SCALE_KINDS } from './grids.js';
 import type { KernelExports } from './wasm.js';
 

@@ -1,5 +1,6 @@
 import { GGML_TYPES } from '../core/gguf.js';
-import type { DecodeRows, QuantizationArgs } from '../core/types.js';
+import type { DecodeRows } from '../core/kernels.js';
+import type { QuantizationArgs } from '../core/scheme.js';
 import { flipOf, gridExtent, SCALE_KINDS } from './grids.js';
 import type { KernelExports } from './wasm.js';
 

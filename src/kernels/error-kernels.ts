@@ -1,6 +1,8 @@
+import type { Dtype } from '../core/dtype.js';
 import { ERROR_STATE } from '../core/error-sums.js';
 import { gridEnds } from '../core/grid-ends.js';
-import type { AddErrors, AddSaturated, Dtype, QuantizationArgs } from '../core/types.js';
+import type { AddErrors, AddSaturated } from '../core/kernels.js';
+import type { QuantizationArgs } from '../core/scheme.js';
 import { KERNEL_DTYPES } from './by-scheme.js';
 import { flipOf, gridExtent, SCALE_KINDS } from './grids.js';
 import type { KernelExports } from './wasm.js';

@@ -1,4 +1,4 @@
-import type { QuantizationArgs } from '../core/types.js';
+import type { QuantizationArgs } from '../core/scheme.js';
 
 /** Types of stored scales by their numbers in assembly/stored_grids.ts. */
 export const SCALE_KINDS: Record<QuantizationArgs['scale_dtype'], number> = {

@@ -1,6 +1,7 @@
-import { DTYPE_BITS, widen } from '../core/dtype.js';
+import { DTYPE_BITS, type Dtype, widen } from '../core/dtype.js';
 import { EnvironmentError } from '../core/errors.js';
-import { type Dtype, type Kernels, NonFiniteWeight } from '../core/types.js';
+import type { Kernels } from '../core/kernels.js';
+import { NonFiniteWeight } from '../core/scheme.js';
 import { KERNEL_DTYPES, SCHEME_KERNELS, type SchemeKernel } from './by-scheme.js';
 import { dequantizes, openDecoder } from './decode-kernels.js';
 import { openErrors, openSaturated } from './error-kernels.js';

@@ -1,4 +1,4 @@
-import type { Layout } from '../core/types.js';
+import type { Layout } from '../core/layout.js';
 import { awqMatrix, awqRows } from './awq/read.js';
 import { awqDressing } from './awq/write.js';
 import { floatTensors, quantizationConfig, refuseSetting } from './packing/stored-tensors.js';

@@ -1,4 +1,5 @@
-import type { Layout, PackedSource } from '../core/types.js';
+import type { Layout } from '../core/layout.js';
+import type { PackedSource } from '../core/weights.js';
 import { STATE_ENDINGS, stateRef } from './bitsandbytes/quant-state.js';
 import { bnbMatrix, bnbRows } from './bitsandbytes/read.js';
 import { bnbDressing } from './bitsandbytes/write.js';

@@ -1,4 +1,7 @@
-import type { Json, JsonObject, Layout, PackedSource, TensorRef } from '../core/types.js';
+import type { TensorRef } from '../core/checkpoint.js';
+import type { Json, JsonObject } from '../core/json.js';
+import type { Layout } from '../core/layout.js';
+import type { PackedSource } from '../core/weights.js';
 import { compressedDressing } from './compressed/dressing.js';
 import type { CompressedForm, ConfiguredSizes } from './compressed/form.js';
 import { fp4Packed } from './compressed/fp4_packed.js';

@@ -1,18 +1,12 @@
+import type { TensorRef } from '../core/checkpoint.js';
+import type { DressedTensor, Dressing } from '../core/dressing.js';
 import { bitsOf, FLOAT_DTYPES, f8e4m3ToFloat32, widen } from '../core/dtype.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
+import type { Json, JsonObject } from '../core/json.js';
+import type { Layout, StoredValues } from '../core/layout.js';
 import { matrixKind } from '../core/matrix-kinds.js';
-import type {
-  DressedTensor,
-  Dressing,
-  Json,
-  JsonObject,
-  Layout,
-  LogicalTensor,
-  PackedSource,
-  QuantizationArgs,
-  StoredValues,
-  TensorRef,
-} from '../core/types.js';
+import type { QuantizationArgs } from '../core/scheme.js';
+import type { LogicalTensor, PackedSource } from '../core/weights.js';
 import { matrixOf } from './plain.js';
 
 /** DeepSeek's name misleads: the tensor holds what codes are multiplied by, not its inverse. */

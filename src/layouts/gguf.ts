@@ -1,6 +1,7 @@
+import type { Dressing } from '../core/dressing.js';
 import { UsageError } from '../core/errors.js';
 import { GGML_TYPES } from '../core/gguf.js';
-import type { Dressing, Layout } from '../core/types.js';
+import type { Layout } from '../core/layout.js';
 import q4_k from '../schemes/q4_k.js';
 import { ggufTensors } from './gguf/contents.js';
 import { FILE_TYPES, fitting, MIXES, mayQuantize, schemeOf } from './gguf/mixes.js';

@@ -1,4 +1,5 @@
-import type { Layout, LogicalTensor, PackedSource } from '../core/types.js';
+import type { Layout } from '../core/layout.js';
+import type { LogicalTensor, PackedSource } from '../core/weights.js';
 import { affine } from './mlx/affine.js';
 import type { MlxForm } from './mlx/form.js';
 import { MLX_MODES, type MlxMode, mlxQuantization, moduleSettings } from './mlx/modes.js';

@@ -1,7 +1,10 @@
-import { FLOAT_DTYPES } from '../core/dtype.js';
+import type { Dressing } from '../core/dressing.js';
+import { type Dtype, FLOAT_DTYPES } from '../core/dtype.js';
 import { UsageError } from '../core/errors.js';
+import type { JsonObject } from '../core/json.js';
+import type { Layout } from '../core/layout.js';
 import { matrixKind } from '../core/matrix-kinds.js';
-import type { Dressing, Dtype, JsonObject, Layout, LogicalTensor } from '../core/types.js';
+import type { LogicalTensor } from '../core/weights.js';
 import bf16 from '../schemes/bf16.js';
 import f16 from '../schemes/f16.js';
 import f32 from '../schemes/f32.js';

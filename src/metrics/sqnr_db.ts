@@ -1,4 +1,4 @@
-import type { Metric } from '../core/types.js';
+import type { Metric } from '../core/metric.js';
 import { ErrorSums } from './math/error-sums.js';
 
 /** Signal-to-quantization-noise ratio of weights, 10 log10(sum r^2 / sum (r - a)^2): Infinity where nothing differs. */

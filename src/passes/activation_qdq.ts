@@ -1,5 +1,5 @@
 import { InvalidInputError } from '../core/errors.js';
-import type { Graph, GraphNode, Initializer, Pass, ValueRange } from '../core/types.js';
+import type { Graph, GraphNode, Initializer, Pass, ValueRange } from '../core/graph.js';
 import { elementTypes } from '../graph/element_types.js';
 import { inOrder } from '../graph/order.js';
 import { GraphDraft, producers } from '../graph/rewrite.js';

@@ -1,5 +1,7 @@
 import { matchesGlob } from '../core/glob.js';
-import type { ConvertOptions, Pass, QuantizationArgs, Weight } from '../core/types.js';
+import type { Pass, Weight } from '../core/graph.js';
+import type { ConvertOptions } from '../core/options.js';
+import type { QuantizationArgs } from '../core/scheme.js';
 
 /** Plain float32, the scheme of everything that is not a matrix. */
 export const FLOAT32: QuantizationArgs = {

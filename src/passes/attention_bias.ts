@@ -1,4 +1,4 @@
-import type { GraphNode } from '../core/types.js';
+import type { GraphNode } from '../core/graph.js';
 import { type GraphDraft, Replacement } from '../graph/rewrite.js';
 
 /** Added to the scores of keys that a query does not see: finite, so that a row without any is no NaN. */

@@ -1,4 +1,5 @@
-import type { GraphNode, WeightSource } from '../core/types.js';
+import type { GraphNode } from '../core/graph.js';
+import type { WeightSource } from '../core/weights.js';
 import { float, integer, type Replacement, text } from '../graph/rewrite.js';
 import { derivedWeight } from './derived_weight.js';
 import { assigned } from './weight_initializers.js';

@@ -1,4 +1,5 @@
-import type { QuantizationArgs, WeightSource } from '../core/types.js';
+import type { QuantizationArgs } from '../core/scheme.js';
+import type { WeightSource } from '../core/weights.js';
 import type { Replacement } from '../graph/rewrite.js';
 import { assigned, floatWeight, integerBits } from './weight_initializers.js';
 

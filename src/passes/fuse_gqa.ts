@@ -1,4 +1,4 @@
-import type { Graph, GraphNode, Pass } from '../core/types.js';
+import type { Graph, GraphNode, Pass } from '../core/graph.js';
 import { float, GraphDraft, integer, producers, Replacement, readers, replaceEach } from '../graph/rewrite.js';
 import { floatWeight } from './weight_initializers.js';
 

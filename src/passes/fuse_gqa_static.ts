@@ -1,4 +1,4 @@
-import type { GraphNode, Pass } from '../core/types.js';
+import type { GraphNode, Pass } from '../core/graph.js';
 import { float, GraphDraft, integer, producers, Replacement, readers } from '../graph/rewrite.js';
 import { fusableRotary } from './fuse_gqa.js';
 import type { StaticSizes } from './lower_attention_static.js';

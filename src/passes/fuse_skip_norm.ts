@@ -1,4 +1,4 @@
-import type { Graph, GraphNode, Pass } from '../core/types.js';
+import type { Graph, GraphNode, Pass } from '../core/graph.js';
 import { float, GraphDraft, producers, Replacement } from '../graph/rewrite.js';
 import { floatWeight } from './weight_initializers.js';
 

@@ -1,4 +1,4 @@
-import type { Graph, GraphNode, Initializer, Pass, ValueInfo } from '../core/types.js';
+import type { Graph, GraphNode, Initializer, Pass, ValueInfo } from '../core/graph.js';
 
 const FLOAT16 = 10;
 

@@ -1,4 +1,4 @@
-import type { Graph, GraphNode, Pass, ValueRange } from '../core/types.js';
+import type { Graph, GraphNode, Pass, ValueRange } from '../core/graph.js';
 import { inOrder } from '../graph/order.js';
 import { float, GraphDraft, integer, Replacement } from '../graph/rewrite.js';
 import { cacheOf } from './static_cache.js';

@@ -1,4 +1,4 @@
-import type { GraphNode, Pass } from '../core/types.js';
+import type { GraphNode, Pass } from '../core/graph.js';
 import { float, integer, type Replacement, replaceEach, text } from '../graph/rewrite.js';
 
 function activation(node: GraphNode, into: Replacement): void {

@@ -1,4 +1,4 @@
-import type { Pass } from '../core/types.js';
+import type { Pass } from '../core/graph.js';
 import { replaceEach } from '../graph/rewrite.js';
 import { assigned, blockWeight, integerBits } from './weight_initializers.js';
 

@@ -1,4 +1,5 @@
-import type { GraphNode, Pass, QuantizationArgs } from '../core/types.js';
+import type { GraphNode, Pass } from '../core/graph.js';
+import type { QuantizationArgs } from '../core/scheme.js';
 import { float, integer, type Replacement, replaceEach, text } from '../graph/rewrite.js';
 import { chosenExperts } from './chosen_experts.js';
 import { derivedWeight } from './derived_weight.js';

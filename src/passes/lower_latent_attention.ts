@@ -1,4 +1,4 @@
-import type { Graph, GraphNode, Pass } from '../core/types.js';
+import type { Graph, GraphNode, Pass } from '../core/graph.js';
 import { float, GraphDraft, integer, producers, Replacement, readers } from '../graph/rewrite.js';
 import { attentionBias } from './attention_bias.js';
 import { derivedWeight, unpackedWeight } from './derived_weight.js';

@@ -1,5 +1,6 @@
 import { UsageError } from '../core/errors.js';
-import type { Attribute, Pass, QuantizationArgs } from '../core/types.js';
+import type { Attribute, Pass } from '../core/graph.js';
+import type { QuantizationArgs } from '../core/scheme.js';
 import { type Replacement, replaceEach } from '../graph/rewrite.js';
 import { assigned, floatWeight, integerBits } from './weight_initializers.js';
 

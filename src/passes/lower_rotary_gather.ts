@@ -1,4 +1,4 @@
-import type { GraphNode, Pass, ValueRange } from '../core/types.js';
+import type { GraphNode, Pass, ValueRange } from '../core/graph.js';
 import { inOrder } from '../graph/order.js';
 import { GraphDraft, integer, Replacement } from '../graph/rewrite.js';
 import { callPositions, prelude } from './static_positions.js';

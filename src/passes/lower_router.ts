@@ -1,4 +1,4 @@
-import type { Pass } from '../core/types.js';
+import type { Pass } from '../core/graph.js';
 import { integer, replaceEach, text } from '../graph/rewrite.js';
 import { floatWeight } from './weight_initializers.js';
 

@@ -1,4 +1,4 @@
-import type { Pass } from '../core/types.js';
+import type { Pass } from '../core/graph.js';
 import { integer, replaceEach } from '../graph/rewrite.js';
 
 /** Head sizes that GroupQueryAttention accepts are multiples of this (onnxruntime group_query_attention_helper.h). */

@@ -1,4 +1,4 @@
-import type { Graph, Pass, ValueInfo } from '../core/types.js';
+import type { Graph, Pass, ValueInfo } from '../core/graph.js';
 import { producers } from '../graph/rewrite.js';
 
 /** Names under which hidden states cross the borders of the parts. */

@@ -1,4 +1,5 @@
-import type { ElementType, GraphNode } from '../core/types.js';
+import type { ElementType } from '../core/dtype.js';
+import type { GraphNode } from '../core/graph.js';
 import { type GraphDraft, integer } from '../graph/rewrite.js';
 
 /** Names of a layer's cache in and out of a static graph, `%d` for the layer in genai_config.json. */

@@ -1,4 +1,4 @@
-import type { GraphNode } from '../core/types.js';
+import type { GraphNode } from '../core/graph.js';
 import { type GraphDraft, Replacement } from '../graph/rewrite.js';
 
 /** Inputs that tell a graph with a static cache where its call stands, as onnxruntime-genai feeds them. */

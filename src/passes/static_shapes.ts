@@ -1,4 +1,4 @@
-import type { Dim, Pass, ValueInfo } from '../core/types.js';
+import type { Dim, Pass, ValueInfo } from '../core/graph.js';
 
 /** Symbolic dimensions -> numbers, in inputs, outputs and every known value: `sizes` by the dimension's name. */
 export function staticShapes(sizes: Record<string, number>): Pass {

@@ -1,4 +1,5 @@
-import type { QuantizationArgs, Weight } from '../core/types.js';
+import type { Weight } from '../core/graph.js';
+import type { QuantizationArgs } from '../core/scheme.js';
 import type { Replacement } from '../graph/rewrite.js';
 
 /** The weight that a semantic node names, with its assigned scheme. */

@@ -1,4 +1,4 @@
-import type { GraphNode } from '../core/types.js';
+import type { GraphNode } from '../core/graph.js';
 
 const numberOf = (node: GraphNode, key: string): number => {
   const value = node.attributes[key];

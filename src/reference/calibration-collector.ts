@@ -1,5 +1,6 @@
+import type { Calibration, CalibrationOrigin } from '../core/calibration.js';
 import { InvalidInputError } from '../core/errors.js';
-import type { Calibration, CalibrationOrigin, Graph, GraphNode } from '../core/types.js';
+import type { Graph, GraphNode } from '../core/graph.js';
 import { forEachScores } from './attention-scores.js';
 import { ValueStatistics } from './value-statistics.js';
 

@@ -1,4 +1,4 @@
-import type { GraphNode } from '../core/types.js';
+import type { GraphNode } from '../core/graph.js';
 import type { Gemm } from './gemm.js';
 import type { Sequences } from './sequences.js';
 import { readWhole, type WeightRows } from './weights.js';

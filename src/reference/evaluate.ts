@@ -1,5 +1,6 @@
 import { InterruptedError, InvalidInputError } from '../core/errors.js';
-import type { Graph, GraphNode, ProgressListener } from '../core/types.js';
+import type { Graph, GraphNode } from '../core/graph.js';
+import type { ProgressListener } from '../core/progress.js';
 import type { SemanticOperator } from '../graph/operators.js';
 import type { Activation, RoutingMargin } from './call.js';
 import { type Gemm, openGemm } from './gemm.js';

@@ -1,5 +1,5 @@
 import { EnvironmentError } from '../core/errors.js';
-import type { Graph } from '../core/types.js';
+import type { Graph } from '../core/graph.js';
 
 /** Single-precision matrix product on ONNX Runtime's CPU kernels: 25-40 GFLOP/s in wasm, 57-82 a thread here. */
 export interface Gemm {

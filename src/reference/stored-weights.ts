@@ -1,5 +1,6 @@
-import type { Graph, LogicalTensor } from '../core/types.js';
+import type { Graph } from '../core/graph.js';
 import { checkpointSource } from '../core/weight-source.js';
+import type { LogicalTensor } from '../core/weights.js';
 import type { InputFiles } from '../sources/input-files.js';
 import { type KernelRoom, openRows } from '../sources/read.js';
 import { resolveSource } from '../sources/resolve.js';

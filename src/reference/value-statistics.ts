@@ -1,4 +1,4 @@
-import type { ValueRange } from '../core/types.js';
+import type { ValueRange } from '../core/graph.js';
 
 /** Percentiles that are kept of every value's distribution. */
 export const PERCENTILES = [0.01, 0.1, 1, 99, 99.9, 99.99];

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import type { SingleBar } from 'cli-progress';
-import type { ProgressListener } from '../core/types.js';
+import type { ProgressListener } from '../core/progress.js';
 import { formatBytes } from './bytes.js';
 import { printable } from './printable.js';
 

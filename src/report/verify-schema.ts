@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { JsonObject } from '../core/types.js';
+import type { JsonObject } from '../core/json.js';
 import type { VerifyReport } from '../core/verify-report.js';
 
 /** JSON has no NaN and no Infinity: null stands for both. */

@@ -1,4 +1,7 @@
-import type { FileRange, Layout, Packed, RowSource, Scheme } from '../core/types.js';
+import type { FileRange } from '../core/checkpoint.js';
+import type { Layout } from '../core/layout.js';
+import type { Packed, Scheme } from '../core/scheme.js';
+import type { RowSource } from '../core/weights.js';
 import { type OpenRows, type ReaderMeans, readRanges, tileRows } from './open-rows.js';
 
 /** How rows of packed bytes are found and decoded; ranges start and end on multiples of `quantum` or at the last row. */

@@ -1,5 +1,8 @@
-import { FLOAT_DTYPES } from '../core/dtype.js';
-import type { Dtype, Kernels, Layout, Packed, PackedSource, QuantizationArgs, Scheme } from '../core/types.js';
+import { type Dtype, FLOAT_DTYPES } from '../core/dtype.js';
+import type { Kernels } from '../core/kernels.js';
+import type { Layout } from '../core/layout.js';
+import type { Packed, QuantizationArgs, Scheme } from '../core/scheme.js';
+import type { PackedSource } from '../core/weights.js';
 import type { Decoder } from './decoded-rows.js';
 
 /** Kernels, and memory of theirs in which readers may decode rows; what is there is lost at the next read. */

@@ -1,4 +1,4 @@
-import type { RowSource } from '../core/types.js';
+import type { RowSource } from '../core/weights.js';
 
 /** Where a value of a source is stored. `file` and `offset` are unknown for what a layout decodes. */
 export interface StoredPlace {

@@ -1,4 +1,4 @@
-import type { FileRange } from '../core/types.js';
+import type { FileRange } from '../core/checkpoint.js';
 import type { InputFiles } from './input-files.js';
 
 /** A weight opened for reading: rows of float32 [rows, cols]. */

@@ -1,5 +1,8 @@
+import type { TensorRef } from '../core/checkpoint.js';
 import { DTYPE_BITS, widen } from '../core/dtype.js';
-import type { Layout, Packed, PackedSource, RowSource, Scheme, TensorRef } from '../core/types.js';
+import type { Layout } from '../core/layout.js';
+import type { Packed, Scheme } from '../core/scheme.js';
+import type { PackedSource, RowSource } from '../core/weights.js';
 import { find } from '../registry.js';
 import { type Decoder, layoutDecoder, openDecoded, schemeDecoder } from './decoded-rows.js';
 import { InputFiles } from './input-files.js';

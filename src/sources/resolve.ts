@@ -1,6 +1,6 @@
 import { FLOAT_DTYPES } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
-import type { LogicalTensor, RowSource, WeightSource } from '../core/types.js';
+import type { LogicalTensor, RowSource, WeightSource } from '../core/weights.js';
 
 /**
  * Replaces the names of a WeightSource by where their bytes are and works out the size of every form: [rows, cols].

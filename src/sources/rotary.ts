@@ -1,4 +1,4 @@
-import type { RotaryTable } from '../core/types.js';
+import type { RotaryTable } from '../core/weights.js';
 
 /**
  * Rows [from, from + count) of a rotary table, as transformers computes them in float32 (modeling_rope_utils.py): the

@@ -1,4 +1,6 @@
-import type { Dtype, FileRange, RowSource, TensorRef } from '../core/types.js';
+import type { FileRange, TensorRef } from '../core/checkpoint.js';
+import type { Dtype } from '../core/dtype.js';
+import type { RowSource } from '../core/weights.js';
 
 /**
  * The dtype of a source that only moves rows of plain tensors of one dtype, so that its bytes can be read as they

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
+import type { Calibration, CalibrationOrigin } from '../core/calibration.js';
+import type { Checkpoint } from '../core/checkpoint.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
-import type { Calibration, CalibrationOrigin, Checkpoint, Graph, ProgressListener } from '../core/types.js';
+import type { Graph } from '../core/graph.js';
+import type { ProgressListener } from '../core/progress.js';
 import { checkCalibrationOutput, writeCalibration } from '../formats/calibration.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { readText } from '../formats/text.js';

@@ -1,4 +1,5 @@
-import type { Checkpoint, Json, JsonObject } from '../core/types.js';
+import type { Checkpoint } from '../core/checkpoint.js';
+import type { Json, JsonObject } from '../core/json.js';
 import { openModel } from './model.js';
 
 /** The members of a parsed rope that say what config.json says (blocks/rope.ts). */

@@ -1,20 +1,13 @@
+import type { Checkpoint } from '../core/checkpoint.js';
+import type { ContainedTensor, Container } from '../core/dressing.js';
 import { UsageError } from '../core/errors.js';
 import type { GgufMetadata } from '../core/gguf.js';
 import { matchesGlob } from '../core/glob.js';
-import type {
-  Checkpoint,
-  ContainedTensor,
-  Container,
-  Inlay,
-  Job,
-  JsonObject,
-  LogicalTensor,
-  PlannedFile,
-  PlannedTensor,
-  QuantizationArgs,
-  QuantizeOptions,
-  QuantizePlan,
-} from '../core/types.js';
+import type { JsonObject } from '../core/json.js';
+import type { QuantizeOptions } from '../core/options.js';
+import type { Inlay, Job, PlannedFile, PlannedTensor, QuantizePlan } from '../core/plan.js';
+import type { QuantizationArgs } from '../core/scheme.js';
+import type { LogicalTensor } from '../core/weights.js';
 import { storedBytes } from '../engine/units.js';
 import { ggufMetadata } from '../formats/gguf-metadata.js';
 import { layoutGgufParts } from '../formats/gguf-parts.js';

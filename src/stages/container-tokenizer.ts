@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
+import type { Checkpoint } from '../core/checkpoint.js';
 import type { GgufMetadata } from '../core/gguf.js';
-import type { Checkpoint, JsonObject } from '../core/types.js';
+import type { JsonObject } from '../core/json.js';
 import { ggufTokenizer, PROBE } from '../formats/gguf-tokenizer.js';
 import { readTokenizerFiles } from '../formats/tokenizer-files.js';
 import { openTokenizer } from '../runtime/tokenizer.js';

@@ -1,12 +1,8 @@
+import type { DecoderConfig } from '../core/architecture.js';
 import { UsageError } from '../core/errors.js';
-import type {
-  ConvertOptions,
-  DecoderConfig,
-  QuantizationAlgorithm,
-  QuantizationArgs,
-  Scheme,
-  Target,
-} from '../core/types.js';
+import type { ConvertOptions } from '../core/options.js';
+import type { QuantizationAlgorithm, QuantizationArgs, Scheme } from '../core/scheme.js';
+import type { Target } from '../core/target.js';
 import { find, unknownId } from '../registry.js';
 
 /** What the command line says about a conversion; undefined takes the target's default, then the general one. */

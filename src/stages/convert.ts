@@ -1,6 +1,10 @@
+import type { Calibration } from '../core/calibration.js';
+import type { Checkpoint } from '../core/checkpoint.js';
 import { UsageError } from '../core/errors.js';
+import type { ValueInfo } from '../core/graph.js';
+import type { Plan } from '../core/plan.js';
+import type { ProgressListener } from '../core/progress.js';
 import { schemeText } from '../core/scheme-text.js';
-import type { Calibration, Checkpoint, Plan, ProgressListener, ValueInfo } from '../core/types.js';
 import { startThreadsAhead } from '../engine/threads.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { operatorCounts } from '../graph/print.js';

@@ -1,7 +1,10 @@
+import type { Checkpoint, TensorRef } from '../core/checkpoint.js';
 import { InvalidInputError } from '../core/errors.js';
 import { matchesGlob } from '../core/glob.js';
-import type { Checkpoint, Graph, Layout, LogicalTensor, RowSource, TensorRef } from '../core/types.js';
+import type { Graph } from '../core/graph.js';
+import type { Layout } from '../core/layout.js';
 import { leavesOf } from '../core/weight-source.js';
+import type { LogicalTensor, RowSource } from '../core/weights.js';
 import { find, ids } from '../registry.js';
 import { InputFiles } from '../sources/input-files.js';
 import type { Model } from './model.js';

@@ -1,7 +1,9 @@
 import { SIZE_KEYS, unknownKeys } from '../blocks/config.js';
+import type { DecoderConfig } from '../core/architecture.js';
+import type { Dtype } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
+import type { ConvertOptions } from '../core/options.js';
 import { schemeText } from '../core/scheme-text.js';
-import type { ConvertOptions, DecoderConfig, Dtype } from '../core/types.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { MANIFEST, type Manifest } from '../formats/manifest.js';
 import { isPackage, openPackage } from '../formats/package-reader.js';

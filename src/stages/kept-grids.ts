@@ -1,6 +1,8 @@
 import { HalfbyteError, UsageError } from '../core/errors.js';
 import { matchesGlob } from '../core/glob.js';
-import type { ConvertOptions, LogicalTensor, QuantizationArgs, RowSource } from '../core/types.js';
+import type { ConvertOptions } from '../core/options.js';
+import type { QuantizationArgs } from '../core/scheme.js';
+import type { LogicalTensor, RowSource } from '../core/weights.js';
 import { find } from '../registry.js';
 
 /**

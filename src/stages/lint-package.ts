@@ -1,5 +1,7 @@
 import { InvalidInputError, UsageError } from '../core/errors.js';
-import type { JsonObject, LintedGraph, Target } from '../core/types.js';
+import type { JsonObject } from '../core/json.js';
+import type { LintedGraph } from '../core/lint.js';
+import type { Target } from '../core/target.js';
 import { readModel } from '../formats/onnx-reader.js';
 import { openPackage, type Package, packageFile, pipelineStagesOf, sizeInPackage } from '../formats/package-reader.js';
 import { find, ids, unknownId } from '../registry.js';

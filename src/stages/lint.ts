@@ -1,5 +1,7 @@
 import { VerificationError } from '../core/errors.js';
-import type { Finding, JsonObject, LintedPackage, Plan } from '../core/types.js';
+import type { JsonObject } from '../core/json.js';
+import type { Finding, LintedPackage } from '../core/lint.js';
+import type { Plan } from '../core/plan.js';
 import { find } from '../registry.js';
 
 /** What a device has to say about a package. */

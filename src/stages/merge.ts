@@ -1,6 +1,7 @@
 import { InvalidInputError, UsageError } from '../core/errors.js';
+import type { Plan, QuantizePlan } from '../core/plan.js';
+import type { ProgressListener } from '../core/progress.js';
 import type { QuantizeReport } from '../core/quantize-report.js';
-import type { Plan, ProgressListener, QuantizePlan } from '../core/types.js';
 import { collect } from '../engine/execute.js';
 import { parseSize } from '../engine/memory.js';
 import { openOutput } from '../engine/output.js';

@@ -1,5 +1,7 @@
+import type { Architecture, DecoderConfig } from '../core/architecture.js';
+import type { Checkpoint } from '../core/checkpoint.js';
 import { InvalidInputError } from '../core/errors.js';
-import type { Architecture, Checkpoint, DecoderConfig, Graph } from '../core/types.js';
+import type { Graph } from '../core/graph.js';
 import { find, ids, unknownId } from '../registry.js';
 
 /** A checkpoint with the entry that draws it and its parsed config. */

@@ -1,7 +1,9 @@
 import { join } from 'node:path';
+import type { FileRange } from '../core/checkpoint.js';
 import { InvalidInputError } from '../core/errors.js';
-import type { FileRange, Graph, LogicalTensor, RowSource, WeightSource } from '../core/types.js';
+import type { Graph } from '../core/graph.js';
 import { checkpointSource } from '../core/weight-source.js';
+import type { LogicalTensor, RowSource, WeightSource } from '../core/weights.js';
 import { MANIFEST, type Manifest, type ManifestTensor } from '../formats/manifest.js';
 import type { WeightLookup } from '../reference/weights.js';
 import type { InputFiles } from '../sources/input-files.js';

@@ -1,23 +1,14 @@
 import { unknownKeys } from '../blocks/config.js';
+import type { Calibration } from '../core/calibration.js';
+import type { Checkpoint, FileRange } from '../core/checkpoint.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
-import type {
-  Calibration,
-  Checkpoint,
-  ConvertOptions,
-  FileRange,
-  Graph,
-  Job,
-  LogicalTensor,
-  Plan,
-  PlannedFile,
-  PlannedGraph,
-  QuantizationArgs,
-  RowSource,
-  Scheme,
-  Target,
-  Weight,
-} from '../core/types.js';
+import type { Graph, Weight } from '../core/graph.js';
+import type { ConvertOptions } from '../core/options.js';
+import type { Job, Plan, PlannedFile, PlannedGraph } from '../core/plan.js';
+import type { QuantizationArgs, Scheme } from '../core/scheme.js';
+import type { Target } from '../core/target.js';
 import { checkpointSource } from '../core/weight-source.js';
+import type { LogicalTensor, RowSource } from '../core/weights.js';
 import { storedBytes } from '../engine/units.js';
 import { genaiConfig } from '../formats/genai-config.js';
 import { genaiPipelineConfig } from '../formats/genai-pipeline.js';

@@ -1,5 +1,8 @@
+import type { Dressing } from '../core/dressing.js';
 import { UsageError } from '../core/errors.js';
-import type { Dressing, Layout, QuantizationAlgorithm, QuantizationArgs, QuantizeOptions } from '../core/types.js';
+import type { Layout } from '../core/layout.js';
+import type { QuantizeOptions } from '../core/options.js';
+import type { QuantizationAlgorithm, QuantizationArgs } from '../core/scheme.js';
 import { parseSize } from '../engine/memory.js';
 import { find, ids, unknownId } from '../registry.js';
 import { groupSize, splitOverride } from './convert-options.js';

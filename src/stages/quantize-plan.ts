@@ -1,23 +1,15 @@
-import { DTYPE_BITS } from '../core/dtype.js';
+import type { Checkpoint } from '../core/checkpoint.js';
+import type { DressedCheckpoint, DressedTensor, Dressing, NamedMatrix } from '../core/dressing.js';
+import { DTYPE_BITS, type Dtype } from '../core/dtype.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import { matchesGlob } from '../core/glob.js';
+import type { JsonObject } from '../core/json.js';
 import { layerOf, matrixKind } from '../core/matrix-kinds.js';
+import type { QuantizeOptions } from '../core/options.js';
+import type { Job, PlannedTensor, QuantizePlan } from '../core/plan.js';
+import type { QuantizationArgs } from '../core/scheme.js';
 import { schemeText } from '../core/scheme-text.js';
-import type {
-  Checkpoint,
-  DressedCheckpoint,
-  DressedTensor,
-  Dressing,
-  Dtype,
-  Job,
-  JsonObject,
-  LogicalTensor,
-  NamedMatrix,
-  PlannedTensor,
-  QuantizationArgs,
-  QuantizeOptions,
-  QuantizePlan,
-} from '../core/types.js';
+import type { LogicalTensor } from '../core/weights.js';
 import { storedBytes } from '../engine/units.js';
 import { accompanyingFiles } from '../formats/checkpoint.js';
 import { layoutShards } from '../formats/safetensors-shards.js';

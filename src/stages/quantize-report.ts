@@ -3,6 +3,7 @@ import { addErrors, type ErrorSums, histogramStride, noErrors } from '../core/er
 import type { Gate } from '../core/gate.js';
 import { countsSaturation } from '../core/grid-ends.js';
 import { layerOf } from '../core/matrix-kinds.js';
+import type { Job, QuantizePlan } from '../core/plan.js';
 import type {
   GateReport,
   QuantizeReport,
@@ -11,7 +12,6 @@ import type {
   WeightHistogram,
 } from '../core/quantize-report.js';
 import { schemeText } from '../core/scheme-text.js';
-import type { Job, QuantizePlan } from '../core/types.js';
 import { VERSION } from '../core/version.js';
 import { worstFirst } from '../report/quantize-figures.js';
 import { storedDtype } from '../sources/stored-rows.js';

@@ -1,9 +1,10 @@
 import { UsageError } from '../core/errors.js';
 import { matchesGlob } from '../core/glob.js';
 import { matrixKind } from '../core/matrix-kinds.js';
+import type { PlannedTensor, PlanTotals, QuantizePlan } from '../core/plan.js';
+import type { ProgressListener } from '../core/progress.js';
 import type { QuantizeReport } from '../core/quantize-report.js';
 import { schemeText } from '../core/scheme-text.js';
-import type { PlannedTensor, PlanTotals, ProgressListener, QuantizePlan } from '../core/types.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { quantizeReportFiles } from '../report/quantize-files.js';
 import { quantizeText } from '../report/quantize-text.js';

@@ -1,5 +1,7 @@
+import type { Dressing } from '../core/dressing.js';
 import { InvalidInputError } from '../core/errors.js';
-import type { Dressing, Job, ProgressListener } from '../core/types.js';
+import type { Job } from '../core/plan.js';
+import type { ProgressListener } from '../core/progress.js';
 import { storedBytes } from '../engine/units.js';
 import { find } from '../registry.js';
 import { InputFiles } from '../sources/input-files.js';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { UsageError } from '../core/errors.js';
-import type { ProgressListener } from '../core/types.js';
+import type { ProgressListener } from '../core/progress.js';
 import type { Verdict, VerifyReport } from '../core/verify-report.js';
 import { VERSION } from '../core/version.js';
 import { ggufFileAt } from '../formats/gguf-checkpoint.js';

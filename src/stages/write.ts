@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import type { Plan, ProgressListener, QuantizePlan } from '../core/types.js';
+import type { Plan, QuantizePlan } from '../core/plan.js';
+import type { ProgressListener } from '../core/progress.js';
 import { VERSION } from '../core/version.js';
 import { digestOfBytes, digestOfFile } from '../engine/digest.js';
 import { type ExecutionResult, execute } from '../engine/execute.js';

@@ -1,5 +1,8 @@
 import { UsageError } from '../core/errors.js';
-import type { ConvertOptions, Pass, QuantizationArgs, Target } from '../core/types.js';
+import type { Pass } from '../core/graph.js';
+import type { ConvertOptions } from '../core/options.js';
+import type { QuantizationArgs } from '../core/scheme.js';
+import type { Target } from '../core/target.js';
 import { assignSchemes } from '../passes/assign_schemes.js';
 import { fuseGroupQueryAttention, lowerRotary } from '../passes/fuse_gqa.js';
 import { fuseSkipNorm } from '../passes/fuse_skip_norm.js';

@@ -1,4 +1,4 @@
-import type { Target } from '../core/types.js';
+import type { Target } from '../core/target.js';
 import { QNN } from './lint/devices.js';
 import { lintFor } from './lint/lint.js';
 import { CHANNEL_SCHEME, checkPipelineOptions, END_SCHEME, staticContextLength } from './pipeline/options.js';

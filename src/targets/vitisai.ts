@@ -1,4 +1,5 @@
-import type { QuantizationArgs, Target } from '../core/types.js';
+import type { QuantizationArgs } from '../core/scheme.js';
+import type { Target } from '../core/target.js';
 import { VITISAI } from './lint/devices.js';
 import { lintFor } from './lint/lint.js';
 import { checkPipelineOptions, END_SCHEME, staticContextLength } from './pipeline/options.js';

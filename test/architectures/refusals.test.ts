@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InvalidInputError } from '../../src/core/errors.js';
-import type { Json, JsonObject } from '../../src/core/types.js';
+import type { Json, JsonObject } from '../../src/core/json.js';
 import { find } from '../../src/registry.js';
 
 /** Parses the family's example with other keys and draws it for `contextLength` positions. */

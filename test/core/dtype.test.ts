@@ -5,6 +5,7 @@ import {
   bf16ToFloat32,
   bitsOf,
   DTYPE_BITS,
+  type Dtype,
   FLOAT_DTYPES,
   f8e4m3fnuzToFloat32,
   f8e4m3ToFloat32,
@@ -17,9 +18,9 @@ import {
   float32ToF8e5m2,
   float32ToF16,
   floatOf,
+  SAFETENSORS_DTYPES,
   widen,
 } from '../../src/core/dtype.js';
-import { type Dtype, SAFETENSORS_DTYPES } from '../../src/core/types.js';
 
 /** A binary float by its definition: what every code stands for, and which codes are special. */
 interface Format {

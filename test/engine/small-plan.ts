@@ -1,7 +1,11 @@
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Dtype, FileRange, Job, Plan, QuantizationArgs, WeightSource } from '../../src/core/types.js';
+import type { FileRange } from '../../src/core/checkpoint.js';
+import type { Dtype } from '../../src/core/dtype.js';
+import type { Job, Plan } from '../../src/core/plan.js';
+import type { QuantizationArgs } from '../../src/core/scheme.js';
+import type { WeightSource } from '../../src/core/weights.js';
 import { type ExecuteOptions, type ExecutionResult, execute } from '../../src/engine/execute.js';
 import { type OutputOptions, openOutput } from '../../src/engine/output.js';
 import { find } from '../../src/registry.js';

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Calibration } from '../../src/core/calibration.js';
 import { InvalidInputError } from '../../src/core/errors.js';
-import type { Calibration } from '../../src/core/types.js';
 import { readCalibration, writeCalibration } from '../../src/formats/calibration.js';
 import { writeSafetensors } from '../../src/formats/safetensors-writer.js';
 

@@ -5,8 +5,10 @@ import * as fc from 'fast-check';
 import onnxProto from 'onnx-proto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { FileRange } from '../../src/core/checkpoint.js';
+import type { ElementType } from '../../src/core/dtype.js';
 import { InvalidInputError } from '../../src/core/errors.js';
-import type { ElementType, FileRange, Graph, Initializer } from '../../src/core/types.js';
+import type { Graph, Initializer } from '../../src/core/graph.js';
 import { encodeModel } from '../../src/formats/onnx.js';
 import { readModel } from '../../src/formats/onnx-reader.js';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Packed, QuantizationArgs } from '../../src/core/types.js';
+import type { Packed, QuantizationArgs } from '../../src/core/scheme.js';
 import { loadKernels } from '../../src/kernels/kernels.js';
 import { find, ids } from '../../src/registry.js';
 

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Dtype } from '../../src/core/dtype.js';
 import { addErrors, ERROR_STATE_BYTES, histogramStride, noErrors, readErrors } from '../../src/core/error-sums.js';
-import type { Dtype, Job, Packed, QuantizationArgs } from '../../src/core/types.js';
+import type { Job } from '../../src/core/plan.js';
+import type { Packed, QuantizationArgs } from '../../src/core/scheme.js';
 import { meterRoom, openMeter } from '../../src/engine/error-meter.js';
 import { loadKernels } from '../../src/kernels/kernels.js';
 import { find, ids } from '../../src/registry.js';

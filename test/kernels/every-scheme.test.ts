@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Dtype, QuantizationArgs } from '../../src/core/types.js';
+import type { Dtype } from '../../src/core/dtype.js';
+import type { QuantizationArgs } from '../../src/core/scheme.js';
 import { loadKernels } from '../../src/kernels/kernels.js';
 import { find, ids } from '../../src/registry.js';
 import { randomNumbers } from '../random-checkpoint.js';

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Dtype, QuantizationArgs } from '../../src/core/types.js';
+import type { Dtype } from '../../src/core/dtype.js';
+import type { QuantizationArgs } from '../../src/core/scheme.js';
 import { byKernel, byTwin, matrices, sameAsTwin, stored } from './twin.js';
 
 const base = { symmetric: true, algorithm: 'rtn' } as const;

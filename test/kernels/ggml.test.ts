@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Dtype } from '../../src/core/types.js';
+import type { Dtype } from '../../src/core/dtype.js';
 import { find } from '../../src/registry.js';
 import { byKernel, byTwin, matrices, sameAsTwin, stored } from './twin.js';
 

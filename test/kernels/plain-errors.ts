@@ -1,5 +1,5 @@
 import { ERROR_STATE, HISTOGRAM_BINS, OUTLIER_LIMIT } from '../../src/core/error-sums.js';
-import type { Packed, QuantizationArgs, Scheme } from '../../src/core/types.js';
+import type { Packed, QuantizationArgs, Scheme } from '../../src/core/scheme.js';
 
 const f32 = Math.fround;
 const MIDDLE_BIN = (HISTOGRAM_BINS - 1) / 2;

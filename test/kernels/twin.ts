@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { DTYPE_BITS, float32ToBf16, float32ToF16, widen } from '../../src/core/dtype.js';
-import { type Dtype, type Kernels, NonFiniteWeight, type Packed, type QuantizationArgs } from '../../src/core/types.js';
+import { DTYPE_BITS, type Dtype, float32ToBf16, float32ToF16, widen } from '../../src/core/dtype.js';
+import type { Kernels } from '../../src/core/kernels.js';
+import { NonFiniteWeight, type Packed, type QuantizationArgs } from '../../src/core/scheme.js';
 import { loadKernels } from '../../src/kernels/kernels.js';
 import { find } from '../../src/registry.js';
 

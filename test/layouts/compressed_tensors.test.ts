@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { JsonObject } from '../../src/core/types.js';
+import type { JsonObject } from '../../src/core/json.js';
 import layout from '../../src/layouts/compressed_tensors.js';
 import { type FloatVector, holdFloats, holdIntegers, vectorsOf } from './vectors.js';
 

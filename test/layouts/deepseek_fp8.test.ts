@@ -1,9 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { f8e4m3ToFloat32 } from '../../src/core/dtype.js';
+import type { TensorRef } from '../../src/core/checkpoint.js';
+import { type Dtype, f8e4m3ToFloat32 } from '../../src/core/dtype.js';
 import { InvalidInputError } from '../../src/core/errors.js';
-import type { Dtype, JsonObject, RowSource, StoredValues, TensorRef } from '../../src/core/types.js';
+import type { JsonObject } from '../../src/core/json.js';
+import type { StoredValues } from '../../src/core/layout.js';
+import type { RowSource } from '../../src/core/weights.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
 import { loadKernels } from '../../src/kernels/kernels.js';
 import layout from '../../src/layouts/deepseek_fp8.js';

@@ -1,7 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { UsageError } from '../../src/core/errors.js';
-import type { JsonObject, Layout } from '../../src/core/types.js';
+import type { JsonObject } from '../../src/core/json.js';
+import type { Layout } from '../../src/core/layout.js';
 import gptq from '../../src/layouts/gptq.js';
 import gptqV2 from '../../src/layouts/gptq_v2.js';
 import { equalFloats, holdIntegers, MemoryTensors, type Vector, vectorsOf } from './vectors.js';

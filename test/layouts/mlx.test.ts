@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InvalidInputError } from '../../src/core/errors.js';
-import type { JsonObject } from '../../src/core/types.js';
+import type { JsonObject } from '../../src/core/json.js';
 import layout from '../../src/layouts/mlx.js';
 import plain from '../../src/layouts/plain.js';
 import {

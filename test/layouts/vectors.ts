@@ -1,18 +1,12 @@
 import { readFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import type {
-  Dressing,
-  Dtype,
-  FileRange,
-  JsonObject,
-  Layout,
-  LogicalTensor,
-  Packed,
-  PackedSource,
-  QuantizationArgs,
-  StoredValues,
-  TensorRef,
-} from '../../src/core/types.js';
+import type { FileRange, TensorRef } from '../../src/core/checkpoint.js';
+import type { Dressing } from '../../src/core/dressing.js';
+import type { Dtype } from '../../src/core/dtype.js';
+import type { JsonObject } from '../../src/core/json.js';
+import type { Layout, StoredValues } from '../../src/core/layout.js';
+import type { Packed, QuantizationArgs } from '../../src/core/scheme.js';
+import type { LogicalTensor, PackedSource } from '../../src/core/weights.js';
 import { find } from '../../src/registry.js';
 import { geometry, setCode, writeScale, zeroPointIndex } from '../../src/schemes/arithmetic/integer_scheme.js';
 

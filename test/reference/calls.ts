@@ -1,4 +1,4 @@
-import type { Attribute } from '../../src/core/types.js';
+import type { Attribute } from '../../src/core/graph.js';
 import type { SemanticOperator } from '../../src/graph/operators.js';
 import type { Activation, OperatorCall, RoutingMargin } from '../../src/reference/call.js';
 import { openGemm } from '../../src/reference/gemm.js';

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InterruptedError, InvalidInputError, UsageError } from '../../src/core/errors.js';
-import type { Graph } from '../../src/core/types.js';
+import type { Graph } from '../../src/core/graph.js';
 import { GraphBuilder } from '../../src/graph/builder.js';
 import { evaluate } from '../../src/reference/evaluate.js';
 import { difference, noise, rowsOf } from './calls.js';

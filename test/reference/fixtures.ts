@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { Graph, JsonObject } from '../../src/core/types.js';
+import type { Graph } from '../../src/core/graph.js';
+import type { JsonObject } from '../../src/core/json.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
 import { type Evaluation, type EvaluationOptions, evaluate } from '../../src/reference/evaluate.js';
 import { storedWeights } from '../../src/reference/stored-weights.js';

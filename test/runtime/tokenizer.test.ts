@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InvalidInputError } from '../../src/core/errors.js';
-import type { JsonObject } from '../../src/core/types.js';
+import type { JsonObject } from '../../src/core/json.js';
 import { readTokenizerFiles, type TokenizerFiles } from '../../src/formats/tokenizer-files.js';
 import { openTokenizer, type TextTokenizer } from '../../src/runtime/tokenizer.js';
 import { rejects } from './expectations.js';

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { widen } from '../../src/core/dtype.js';
-import type { Packed, QuantizationArgs } from '../../src/core/types.js';
+import type { Packed, QuantizationArgs } from '../../src/core/scheme.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
 import { find } from '../../src/registry.js';
 import { slopeOf } from '../../src/schemes/arithmetic/half_quadratic.js';

@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { f8e4m3ToFloat32 } from '../../src/core/dtype.js';
 import { UsageError } from '../../src/core/errors.js';
-import type { Packed, QuantizationArgs, Scheme } from '../../src/core/types.js';
+import type { Packed, QuantizationArgs, Scheme } from '../../src/core/scheme.js';
 import { E2M1_VALUES, float32ToE2m1 } from '../../src/schemes/arithmetic/group_scaled_float.js';
 import mxfp4 from '../../src/schemes/mxfp4.js';
 import nvfp4 from '../../src/schemes/nvfp4.js';

@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { f8e4m3ToFloat32, f8e5m2ToFloat32 } from '../../src/core/dtype.js';
 import { UsageError } from '../../src/core/errors.js';
-import { NonFiniteWeight, type Packed, type QuantizationArgs, type Scheme } from '../../src/core/types.js';
+import { NonFiniteWeight, type Packed, type QuantizationArgs, type Scheme } from '../../src/core/scheme.js';
 import e4m3 from '../../src/schemes/fp8_e4m3.js';
 import e5m2 from '../../src/schemes/fp8_e5m2.js';
 

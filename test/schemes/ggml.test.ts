@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { UsageError } from '../../src/core/errors.js';
-import { NonFiniteWeight, type Scheme } from '../../src/core/types.js';
+import { NonFiniteWeight, type Scheme } from '../../src/core/scheme.js';
 import { find } from '../../src/registry.js';
 
 interface Vectors {

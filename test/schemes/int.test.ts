@@ -4,16 +4,10 @@ import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { FileRange } from '../../src/core/checkpoint.js';
 import { UsageError } from '../../src/core/errors.js';
-import type {
-  Attribute,
-  FileRange,
-  Graph,
-  GraphNode,
-  Packed,
-  QuantizationArgs,
-  ValueInfo,
-} from '../../src/core/types.js';
+import type { Attribute, Graph, GraphNode, ValueInfo } from '../../src/core/graph.js';
+import type { Packed, QuantizationArgs } from '../../src/core/scheme.js';
 import { encodeModel } from '../../src/formats/onnx.js';
 import { find } from '../../src/registry.js';
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { UsageError } from '../../src/core/errors.js';
-import type { Packed, QuantizationArgs } from '../../src/core/types.js';
+import type { Packed, QuantizationArgs } from '../../src/core/scheme.js';
 import nf4, { NF4_BOUNDS, NF4_VALUES } from '../../src/schemes/nf4.js';
 
 function quantize(values: Float32Array, cols: number, args = nf4.defaults): Packed {

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { JsonObject, RowSource } from '../../src/core/types.js';
+import type { JsonObject } from '../../src/core/json.js';
+import type { RowSource } from '../../src/core/weights.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
 import { loadKernels } from '../../src/kernels/kernels.js';
 import { find } from '../../src/registry.js';

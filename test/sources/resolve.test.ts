@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InvalidInputError } from '../../src/core/errors.js';
-import type { LogicalTensor, RowSource, WeightSource } from '../../src/core/types.js';
+import type { LogicalTensor, RowSource, WeightSource } from '../../src/core/weights.js';
 import { locate } from '../../src/sources/locate.js';
 import { resolveSource } from '../../src/sources/resolve.js';
 

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DTYPE_BITS, widen } from '../../src/core/dtype.js';
-import type { Dtype, LogicalTensor } from '../../src/core/types.js';
+import { DTYPE_BITS, type Dtype, widen } from '../../src/core/dtype.js';
+import type { LogicalTensor } from '../../src/core/weights.js';
 
 /** A tensor of a test: its values as float32, what `widen` makes of the stored bytes. */
 export interface Stored {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Graph } from '../../src/core/types.js';
+import type { Graph } from '../../src/core/graph.js';
 import type { Manifest } from '../../src/formats/manifest.js';
 import { openPackage } from '../../src/formats/package-reader.js';
 import { evaluate } from '../../src/reference/evaluate.js';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { JsonObject } from '../../src/core/types.js';
+import type { JsonObject } from '../../src/core/json.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
 import { evaluate } from '../../src/reference/evaluate.js';
 import { storedWeights } from '../../src/reference/stored-weights.js';

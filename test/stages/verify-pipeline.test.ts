@@ -2,7 +2,7 @@ import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Graph } from '../../src/core/types.js';
+import type { Graph } from '../../src/core/graph.js';
 import type { VerifyReport } from '../../src/core/verify-report.js';
 import { calibrate } from '../../src/stages/calibrate.js';
 import { convert } from '../../src/stages/convert.js';

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InvalidInputError, UsageError } from '../../src/core/errors.js';
-import type { Graph } from '../../src/core/types.js';
+import type { Graph } from '../../src/core/graph.js';
 import { encodeModel } from '../../src/formats/onnx.js';
 import { readModel } from '../../src/formats/onnx-reader.js';
 import type { ConvertRequest } from '../../src/stages/convert-options.js';

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { GraphNode } from '../../src/core/types.js';
+import type { GraphNode } from '../../src/core/graph.js';
 import { OPENVINO, QNN, VITISAI } from '../../src/targets/lint/devices.js';
 import { RULES, rulesOf } from '../../src/targets/lint/lint.js';
 import { lint, planned, Saboteur, soundRules } from './planted.js';

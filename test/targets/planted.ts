@@ -1,4 +1,6 @@
-import type { Finding, Graph, GraphNode, Initializer, JsonObject, LintedPackage } from '../../src/core/types.js';
+import type { Graph, GraphNode, Initializer } from '../../src/core/graph.js';
+import type { JsonObject } from '../../src/core/json.js';
+import type { Finding, LintedPackage } from '../../src/core/lint.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
 import { find } from '../../src/registry.js';
 import type { ConvertRequest } from '../../src/stages/convert-options.js';

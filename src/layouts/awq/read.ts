@@ -1,4 +1,7 @@
-import type { Layout, LogicalTensor, Packed, PackedSource, StoredValues, TensorRef } from '../../core/types.js';
+import type { TensorRef } from '../../core/checkpoint.js';
+import type { Layout, StoredValues } from '../../core/layout.js';
+import type { Packed } from '../../core/scheme.js';
+import type { LogicalTensor, PackedSource } from '../../core/weights.js';
 import { type IntegerRows, integerGrid, integerParts, integerValues, scalesOf } from '../packing/integer-rows.js';
 import { columnsToRows } from '../packing/nibbles.js';
 import { columnBytes, packedMatrix, partOf, refuseShape, type Tensors } from '../packing/stored-tensors.js';

@@ -1,6 +1,7 @@
+import type { DressedCheckpoint, Dressing } from '../../core/dressing.js';
 import { UsageError } from '../../core/errors.js';
 import { matrixKind } from '../../core/matrix-kinds.js';
-import type { DressedCheckpoint, Dressing, QuantizationArgs } from '../../core/types.js';
+import type { QuantizationArgs } from '../../core/scheme.js';
 import int4 from '../../schemes/int4.js';
 import { spreadZeroPoints } from '../packing/integer-rows.js';
 import { rowsToColumns } from '../packing/nibbles.js';

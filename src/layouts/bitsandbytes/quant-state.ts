@@ -1,5 +1,7 @@
+import type { TensorRef } from '../../core/checkpoint.js';
 import { InvalidInputError } from '../../core/errors.js';
-import type { JsonObject, StoredValues, TensorRef } from '../../core/types.js';
+import type { JsonObject } from '../../core/json.js';
+import type { StoredValues } from '../../core/layout.js';
 import type { Tensors } from '../packing/stored-tensors.js';
 
 /** What bitsandbytes keeps of a quantized tensor besides its bytes, as JSON in a tensor of its own. */

@@ -1,12 +1,8 @@
-import type {
-  JsonObject,
-  Layout,
-  LogicalTensor,
-  Packed,
-  PackedSource,
-  StoredValues,
-  TensorRef,
-} from '../../core/types.js';
+import type { TensorRef } from '../../core/checkpoint.js';
+import type { JsonObject } from '../../core/json.js';
+import type { Layout, StoredValues } from '../../core/layout.js';
+import type { Packed } from '../../core/scheme.js';
+import type { LogicalTensor, PackedSource } from '../../core/weights.js';
 import { NF4_VALUES } from '../../schemes/nf4.js';
 import { scalesOf } from '../packing/integer-rows.js';
 import { allBytes, packedMatrix, partOf, refuseShape, type Tensors } from '../packing/stored-tensors.js';

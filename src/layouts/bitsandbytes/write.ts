@@ -1,6 +1,6 @@
+import type { DressedCheckpoint, DressedTensor, Dressing } from '../../core/dressing.js';
 import { UsageError } from '../../core/errors.js';
 import { matrixKind } from '../../core/matrix-kinds.js';
-import type { DressedCheckpoint, DressedTensor, Dressing } from '../../core/types.js';
 import nf4, { NF4_VALUES } from '../../schemes/nf4.js';
 import { quantStateBytes } from './quant-state.js';
 

@@ -1,6 +1,8 @@
+import type { DressedCheckpoint, Dressing, NamedMatrix } from '../../core/dressing.js';
 import { UsageError } from '../../core/errors.js';
+import type { JsonObject } from '../../core/json.js';
 import { matrixKind } from '../../core/matrix-kinds.js';
-import type { DressedCheckpoint, Dressing, JsonObject, NamedMatrix, QuantizationArgs } from '../../core/types.js';
+import type { QuantizationArgs } from '../../core/scheme.js';
 import int4 from '../../schemes/int4.js';
 import { floatWriter } from './write_float.js';
 import { mxfp4Writer, nvfp4Writer } from './write_fp4.js';

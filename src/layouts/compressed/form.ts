@@ -1,4 +1,5 @@
-import type { Layout, LogicalTensor, StoredValues } from '../../core/types.js';
+import type { Layout, StoredValues } from '../../core/layout.js';
+import type { LogicalTensor } from '../../core/weights.js';
 import type { Tensors } from '../packing/stored-tensors.js';
 
 /** Sizes that the config_groups of config.json speak of. */

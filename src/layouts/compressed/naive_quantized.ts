@@ -1,5 +1,7 @@
+import type { FileRange, TensorRef } from '../../core/checkpoint.js';
 import { f8e4m3ToFloat32 } from '../../core/dtype.js';
-import type { FileRange, Packed, PackedSource, QuantizationArgs, TensorRef } from '../../core/types.js';
+import type { Packed, QuantizationArgs } from '../../core/scheme.js';
+import type { PackedSource } from '../../core/weights.js';
 import { type IntegerRows, integerGrid, integerParts, integerValues, scalesOf } from '../packing/integer-rows.js';
 import { allBytes, packedMatrix, partOf, refuseShape, rowBytes } from '../packing/stored-tensors.js';
 import type { CompressedForm } from './form.js';

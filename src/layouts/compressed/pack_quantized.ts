@@ -1,4 +1,7 @@
-import type { Json, Packed, PackedSource, TensorRef } from '../../core/types.js';
+import type { TensorRef } from '../../core/checkpoint.js';
+import type { Json } from '../../core/json.js';
+import type { Packed } from '../../core/scheme.js';
+import type { PackedSource } from '../../core/weights.js';
 import { groupIndex, isPermuted } from '../packing/group-index.js';
 import { type IntegerRows, integerGrid, integerParts, integerValues, scalesOf } from '../packing/integer-rows.js';
 import { allBytes, packedMatrix, partOf, refuseShape, rowBytes } from '../packing/stored-tensors.js';

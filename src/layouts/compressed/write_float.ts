@@ -1,5 +1,5 @@
 import { UsageError } from '../../core/errors.js';
-import type { QuantizationArgs } from '../../core/types.js';
+import type { QuantizationArgs } from '../../core/scheme.js';
 import { type CompressedWriter, moduleOf, quantizationArgs } from './writer.js';
 
 /** Shape of the scales of a matrix. */

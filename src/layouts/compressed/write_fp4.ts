@@ -1,4 +1,5 @@
-import type { DressedTensor, QuantizationArgs } from '../../core/types.js';
+import type { DressedTensor } from '../../core/dressing.js';
+import type { QuantizationArgs } from '../../core/scheme.js';
 import { type CompressedWriter, moduleOf, quantizationArgs } from './writer.js';
 
 /** Projections that engines run as one and that therefore have one scale of the tensor. */

@@ -1,5 +1,5 @@
 import { UsageError } from '../../core/errors.js';
-import type { QuantizationArgs } from '../../core/types.js';
+import type { QuantizationArgs } from '../../core/scheme.js';
 import { flipCodes, spreadZeroPoints } from '../packing/integer-rows.js';
 import { int64Bytes } from '../packing/words.js';
 import { type CompressedWriter, moduleOf, quantizationArgs } from './writer.js';

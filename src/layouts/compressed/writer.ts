@@ -1,4 +1,6 @@
-import type { Dressing, JsonObject, NamedMatrix, QuantizationArgs } from '../../core/types.js';
+import type { Dressing, NamedMatrix } from '../../core/dressing.js';
+import type { JsonObject } from '../../core/json.js';
+import type { QuantizationArgs } from '../../core/scheme.js';
 
 /** One of compressed-tensors' formats, written. */
 export interface CompressedWriter

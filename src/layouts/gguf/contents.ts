@@ -1,5 +1,7 @@
+import type { ContainedTensor, Container } from '../../core/dressing.js';
 import { InvalidInputError } from '../../core/errors.js';
-import type { ContainedTensor, Container, JsonObject, LogicalTensor, WeightSource } from '../../core/types.js';
+import type { JsonObject } from '../../core/json.js';
+import type { LogicalTensor, WeightSource } from '../../core/weights.js';
 import { type Family, familyOf } from './families.js';
 import { llamaCppLimits } from './limits.js';
 import { compareNames, ggufNames } from './names.js';

@@ -1,5 +1,5 @@
 import { InvalidInputError } from '../../core/errors.js';
-import type { JsonObject } from '../../core/types.js';
+import type { JsonObject } from '../../core/json.js';
 
 /** How a family of models is named in a GGUF file (gguf-py/gguf/tensor_mapping.py, conversion/*.py of llama.cpp). */
 export interface Family {

@@ -1,5 +1,5 @@
 import { InvalidInputError } from '../../core/errors.js';
-import type { Json, JsonObject } from '../../core/types.js';
+import type { Json, JsonObject } from '../../core/json.js';
 import { familyOf } from './families.js';
 
 const isEmpty = (value: Json | undefined) =>

@@ -1,5 +1,6 @@
+import type { ContainedTensor } from '../../core/dressing.js';
 import { GGML_TYPES } from '../../core/gguf.js';
-import type { ContainedTensor, JsonObject } from '../../core/types.js';
+import type { JsonObject } from '../../core/json.js';
 import { familyOf } from './families.js';
 
 /** Schemes of most matrices by what `--weights` calls a mix of schemes. */

@@ -1,6 +1,9 @@
+import type { TensorRef } from '../../core/checkpoint.js';
 import { InvalidInputError } from '../../core/errors.js';
 import { GGML_TYPES } from '../../core/gguf.js';
-import type { JsonObject, Layout, LogicalTensor, PackedSource, RowSource, TensorRef } from '../../core/types.js';
+import type { JsonObject } from '../../core/json.js';
+import type { Layout } from '../../core/layout.js';
+import type { LogicalTensor, PackedSource, RowSource } from '../../core/weights.js';
 import { type BlockFormat, blockArgs, loadHalf } from '../../schemes/ggml/block_scheme.js';
 import { Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from '../../schemes/ggml/simple_blocks.js';
 import { Q4_K, Q5_K, Q6_K } from '../../schemes/ggml/super_blocks.js';

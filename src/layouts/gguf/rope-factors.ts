@@ -1,6 +1,7 @@
+import type { ContainedTensor } from '../../core/dressing.js';
 import { InvalidInputError } from '../../core/errors.js';
+import type { JsonObject } from '../../core/json.js';
 import { type Llama3Rope, llama3Factors } from '../../core/rope-factors.js';
-import type { ContainedTensor, JsonObject } from '../../core/types.js';
 
 /** Tensors of factors by which llama.cpp divides rotary frequencies: those of llama3 and of longrope. */
 export function ropeFactorTensors(config: JsonObject): ContainedTensor[] {

@@ -1,4 +1,5 @@
-import type { Json, JsonObject, Layout } from '../../core/types.js';
+import type { Json, JsonObject } from '../../core/json.js';
+import type { Layout } from '../../core/layout.js';
 import { floatTensors, quantizationConfig, refuseSetting } from '../packing/stored-tensors.js';
 import { gptqMatrix, gptqRows } from './read.js';
 import { gptqDressing } from './write.js';

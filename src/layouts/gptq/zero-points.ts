@@ -1,4 +1,6 @@
-import type { LogicalTensor, PackedSource, StoredValues, TensorRef } from '../../core/types.js';
+import type { TensorRef } from '../../core/checkpoint.js';
+import type { StoredValues } from '../../core/layout.js';
+import type { LogicalTensor, PackedSource } from '../../core/weights.js';
 import { repeated, wordsOf } from '../packing/words.js';
 
 /** `checkpoint_format` of the two versions: zero points less one, and zero points as they are. */

@@ -1,4 +1,7 @@
-import type { Packed, PackedSource, StoredValues, TensorRef } from '../../core/types.js';
+import type { TensorRef } from '../../core/checkpoint.js';
+import type { StoredValues } from '../../core/layout.js';
+import type { Packed } from '../../core/scheme.js';
+import type { PackedSource } from '../../core/weights.js';
 import { type IntegerRows, integerGrid, integerParts, scalesOf } from '../packing/integer-rows.js';
 import { packedMatrix, partOf, refuseShape, rowBytes } from '../packing/stored-tensors.js';
 import type { MlxForm } from './form.js';

@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../../core/types.js';
+import type { Json, JsonObject } from '../../core/json.js';
 import { isObject } from '../packing/stored-tensors.js';
 
 /** How mlx quantizes a matrix: `affine` has a scale and a bias for a group, the others are floats of 4 or 8 bits. */

@@ -1,4 +1,5 @@
-import type { QuantizationArgs, TensorRef } from '../../core/types.js';
+import type { TensorRef } from '../../core/checkpoint.js';
+import type { QuantizationArgs } from '../../core/scheme.js';
 import mxfp4 from '../../schemes/mxfp4.js';
 import nvfp4 from '../../schemes/nvfp4.js';
 import { E4M3_TABLE, E8M0_TABLE, e2m1Values } from '../packing/e2m1.js';

@@ -1,5 +1,6 @@
+import type { TensorRef } from '../../core/checkpoint.js';
 import { InvalidInputError } from '../../core/errors.js';
-import type { LogicalTensor, RowSource, TensorRef } from '../../core/types.js';
+import type { LogicalTensor, RowSource } from '../../core/weights.js';
 import type { Tensors } from '../packing/stored-tensors.js';
 
 const EXPERTS = /^(.*)\.switch_mlp\.(gate_proj|up_proj|down_proj)\.(weight|scales|biases)$/;

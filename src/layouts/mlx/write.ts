@@ -1,13 +1,9 @@
+import type { DressedCheckpoint, DressedTensor, Dressing } from '../../core/dressing.js';
+import type { Dtype } from '../../core/dtype.js';
 import { UsageError } from '../../core/errors.js';
+import type { JsonObject } from '../../core/json.js';
 import { matrixKind } from '../../core/matrix-kinds.js';
-import type {
-  DressedCheckpoint,
-  DressedTensor,
-  Dressing,
-  Dtype,
-  JsonObject,
-  QuantizationArgs,
-} from '../../core/types.js';
+import type { QuantizationArgs } from '../../core/scheme.js';
 import int4 from '../../schemes/int4.js';
 import { scalesOf, spreadZeroPoints, storeScales } from '../packing/integer-rows.js';
 

@@ -1,5 +1,6 @@
+import type { TensorRef } from '../../core/checkpoint.js';
 import { InvalidInputError } from '../../core/errors.js';
-import type { StoredValues, TensorRef } from '../../core/types.js';
+import type { StoredValues } from '../../core/layout.js';
 
 /** The group of each column of a stored index. */
 export const groupIndex = (bytes: Uint8Array): Int32Array => new Int32Array(bytes.slice().buffer);

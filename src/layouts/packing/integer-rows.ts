@@ -1,5 +1,5 @@
-import { float32ToF16, widen } from '../../core/dtype.js';
-import type { Dtype, Packed, QuantizationArgs } from '../../core/types.js';
+import { type Dtype, float32ToF16, widen } from '../../core/dtype.js';
+import type { Packed, QuantizationArgs } from '../../core/scheme.js';
 import { geometry, getCode, setCode, zeroPointIndex } from '../../schemes/arithmetic/integer_scheme.js';
 import { halvesOf } from './words.js';
 

@@ -1,6 +1,8 @@
-import { FLOAT_DTYPES } from '../../core/dtype.js';
+import type { FileRange, TensorRef } from '../../core/checkpoint.js';
+import { type Dtype, FLOAT_DTYPES } from '../../core/dtype.js';
 import { InvalidInputError } from '../../core/errors.js';
-import type { Dtype, FileRange, Json, JsonObject, LogicalTensor, TensorRef } from '../../core/types.js';
+import type { Json, JsonObject } from '../../core/json.js';
+import type { LogicalTensor } from '../../core/weights.js';
 import { matrixOf } from '../plain.js';
 
 export type Tensors = ReadonlyMap<string, TensorRef>;

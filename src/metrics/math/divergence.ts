@@ -1,4 +1,4 @@
-import type { LogTotals } from '../../core/types.js';
+import type { LogTotals } from '../../core/metric.js';
 import { totalsOf } from './log-softmax.js';
 
 /**

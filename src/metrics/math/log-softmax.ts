@@ -1,4 +1,4 @@
-import type { LogTotals } from '../../core/types.js';
+import type { LogTotals } from '../../core/metric.js';
 
 /** log sum exp of a row of logits, in float64. NaN if a logit is NaN. */
 export function logSumExp(row: Float32Array): number {

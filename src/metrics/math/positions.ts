@@ -1,4 +1,4 @@
-import type { Metric } from '../../core/types.js';
+import type { Metric } from '../../core/metric.js';
 
 /** The value of a metric at each position of [positions, vocabulary], in order; positions without a target are skipped. */
 export function perPosition(

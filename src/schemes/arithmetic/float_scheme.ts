@@ -1,5 +1,6 @@
+import type { ElementType } from '../../core/dtype.js';
 import { UsageError } from '../../core/errors.js';
-import { type ElementType, NonFiniteWeight, type QuantizationArgs, type Scheme } from '../../core/types.js';
+import { NonFiniteWeight, type QuantizationArgs, type Scheme } from '../../core/scheme.js';
 
 /** A scheme that stores each value by itself, without scales: one part `codes` of the matrix's own shape. */
 export function floatScheme(

@@ -1,5 +1,5 @@
 import { UsageError } from '../../core/errors.js';
-import { NonFiniteWeight, type QuantizationArgs, type Scheme } from '../../core/types.js';
+import { NonFiniteWeight, type QuantizationArgs, type Scheme } from '../../core/scheme.js';
 
 const f32 = Math.fround;
 

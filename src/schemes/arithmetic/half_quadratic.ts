@@ -1,5 +1,5 @@
 import { bitsOf, floatOf } from '../../core/dtype.js';
-import type { QuantizationArgs } from '../../core/types.js';
+import type { QuantizationArgs } from '../../core/scheme.js';
 import { type ChooseGrid, reciprocal, roundToNearestGrid, storedScale } from './integer_scheme.js';
 
 const f32 = Math.fround;

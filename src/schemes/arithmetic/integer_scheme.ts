@@ -1,14 +1,20 @@
-import { bf16ToFloat32, f16ToFloat32, float32ToBf16, float32ToF16, widen } from '../../core/dtype.js';
-import { UsageError } from '../../core/errors.js';
 import {
+  bf16ToFloat32,
   type Dtype,
   type ElementType,
+  f16ToFloat32,
+  float32ToBf16,
+  float32ToF16,
+  widen,
+} from '../../core/dtype.js';
+import { UsageError } from '../../core/errors.js';
+import {
   NonFiniteWeight,
   type Packed,
   type PartLayout,
   type QuantizationArgs,
   type Scheme,
-} from '../../core/types.js';
+} from '../../core/scheme.js';
 
 const f32 = Math.fround;
 const GROUP_SIZES = [16, 32, 64, 128, 256];

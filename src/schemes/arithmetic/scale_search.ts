@@ -1,4 +1,4 @@
-import type { QuantizationArgs } from '../../core/types.js';
+import type { QuantizationArgs } from '../../core/scheme.js';
 import { type ChooseGrid, type GroupGrid, roundToNearestGrid, storedScale } from './integer_scheme.js';
 
 const f32 = Math.fround;

@@ -1,6 +1,6 @@
-import { bf16ToFloat32, f8e8m0ToFloat32, float32ToBf16 } from '../../core/dtype.js';
+import { bf16ToFloat32, type ElementType, f8e8m0ToFloat32, float32ToBf16 } from '../../core/dtype.js';
 import { UsageError } from '../../core/errors.js';
-import { type ElementType, NonFiniteWeight, type QuantizationArgs, type Scheme } from '../../core/types.js';
+import { NonFiniteWeight, type QuantizationArgs, type Scheme } from '../../core/scheme.js';
 
 const f32 = Math.fround;
 const DEFAULT_BLOCK: [number, number] = [128, 128];

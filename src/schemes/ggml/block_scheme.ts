@@ -1,6 +1,6 @@
 import { f16ToFloat32, float32ToF16 } from '../../core/dtype.js';
 import { UsageError } from '../../core/errors.js';
-import { NonFiniteWeight, type QuantizationArgs, type Scheme } from '../../core/types.js';
+import { NonFiniteWeight, type QuantizationArgs, type Scheme } from '../../core/scheme.js';
 
 /** A format of ggml: blocks of a row, each with its scales and codes together (ggml/src/ggml-common.h). */
 export interface BlockFormat {

@@ -1,5 +1,7 @@
-import type { LogicalTensor, ProgressListener, QuantizationArgs, RowSource } from '../../core/types.js';
+import type { ProgressListener } from '../../core/progress.js';
+import type { QuantizationArgs } from '../../core/scheme.js';
 import type { Check } from '../../core/verify-report.js';
+import type { LogicalTensor, RowSource } from '../../core/weights.js';
 import { find } from '../../registry.js';
 import { InputFiles } from '../../sources/input-files.js';
 import { tileRows } from '../../sources/open-rows.js';

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import type { Checkpoint, JsonObject } from '../../core/types.js';
+import type { Checkpoint } from '../../core/checkpoint.js';
+import type { JsonObject } from '../../core/json.js';
 import type { Check } from '../../core/verify-report.js';
 import { sha256OfFile } from '../../formats/file-digest.js';
 import type { Manifest } from '../../formats/manifest.js';

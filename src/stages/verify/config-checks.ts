@@ -1,4 +1,6 @@
-import type { DecoderConfig, Graph, JsonObject } from '../../core/types.js';
+import type { DecoderConfig } from '../../core/architecture.js';
+import type { Graph } from '../../core/graph.js';
+import type { JsonObject } from '../../core/json.js';
 import type { Check } from '../../core/verify-report.js';
 import { tokenIds } from '../../formats/genai-config.js';
 import { type Package, pipelineStagesOf } from '../../formats/package-reader.js';

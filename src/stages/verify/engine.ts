@@ -1,4 +1,7 @@
-import type { Checkpoint, Graph, LogicalTensor, ProgressListener } from '../../core/types.js';
+import type { Checkpoint } from '../../core/checkpoint.js';
+import type { Graph } from '../../core/graph.js';
+import type { ProgressListener } from '../../core/progress.js';
+import type { LogicalTensor } from '../../core/weights.js';
 import { type Evaluation, type EvaluationOptions, evaluate } from '../../reference/evaluate.js';
 import { type Gemm, openGemm } from '../../reference/gemm.js';
 import { storedWeights } from '../../reference/stored-weights.js';

@@ -1,4 +1,4 @@
-import type { Graph } from '../../core/types.js';
+import type { Graph } from '../../core/graph.js';
 import type { Check } from '../../core/verify-report.js';
 import type { ValueProbe } from '../../runtime/value-probe.js';
 import type { Engine } from './engine.js';

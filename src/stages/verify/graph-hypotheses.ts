@@ -1,4 +1,4 @@
-import type { Attribute, Graph, GraphNode } from '../../core/types.js';
+import type { Attribute, Graph, GraphNode } from '../../core/graph.js';
 import type { Hypothesis } from '../../core/verify-report.js';
 import { ErrorSums } from '../../metrics/math/error-sums.js';
 import { evaluate } from '../../reference/evaluate.js';

@@ -1,4 +1,4 @@
-import type { Graph } from '../../core/types.js';
+import type { Graph } from '../../core/graph.js';
 import type { Hypothesis } from '../../core/verify-report.js';
 import { ErrorSums } from '../../metrics/math/error-sums.js';
 import type { ProbedValue } from '../../runtime/value-probe.js';

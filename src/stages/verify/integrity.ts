@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import type { FileRange, Kernels } from '../../core/types.js';
+import type { FileRange } from '../../core/checkpoint.js';
+import type { Kernels } from '../../core/kernels.js';
 import type { Check } from '../../core/verify-report.js';
 import { DIGEST_ALGORITHM, DIGEST_STATE_BYTES, Digest } from '../../engine/digest.js';
 import type { ChunkDigest, Manifest } from '../../formats/manifest.js';

@@ -1,4 +1,4 @@
-import type { Graph } from '../../core/types.js';
+import type { Graph } from '../../core/graph.js';
 import type { Check, Hypothesis, Localisation, TensorError } from '../../core/verify-report.js';
 import { type Findings, short } from './findings.js';
 import { firstDeviation, firstStale } from './inside.js';

@@ -1,4 +1,4 @@
-import type { Metric } from '../../core/types.js';
+import type { Metric } from '../../core/metric.js';
 import type { Comparison, Disagreement, MetricValue } from '../../core/verify-report.js';
 import { bootstrapInterval } from '../../metrics/math/bootstrap.js';
 import { klDivergence } from '../../metrics/math/divergence.js';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { UsageError } from '../../core/errors.js';
-import type { JsonObject } from '../../core/types.js';
+import type { JsonObject } from '../../core/json.js';
 import type { VerifyReport } from '../../core/verify-report.js';
 import { openCheckpoint } from '../../formats/checkpoint.js';
 import { isDirectory, isFile, isPackage } from '../../formats/package-reader.js';

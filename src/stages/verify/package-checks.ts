@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { InvalidInputError } from '../../core/errors.js';
-import type { Graph } from '../../core/types.js';
+import type { Graph } from '../../core/graph.js';
 import type { Check } from '../../core/verify-report.js';
 import { readModel } from '../../formats/onnx-reader.js';
 import { operatorsOf, type Package, sizeInPackage } from '../../formats/package-reader.js';

@@ -1,4 +1,4 @@
-import type { ProgressListener } from '../../core/types.js';
+import type { ProgressListener } from '../../core/progress.js';
 import type { Comparison, PerplexityResult } from '../../core/verify-report.js';
 import type { Decoder } from '../../runtime/decoder.js';
 import { TEXT } from './choose-sets.js';

@@ -1,5 +1,5 @@
 import { PREDICTION_GRAPH } from '../../blocks/prediction.js';
-import type { Graph } from '../../core/types.js';
+import type { Graph } from '../../core/graph.js';
 import type { Check } from '../../core/verify-report.js';
 import type { Manifest } from '../../formats/manifest.js';
 import type { Package } from '../../formats/package-reader.js';

@@ -1,5 +1,5 @@
 import { InvalidInputError } from '../../core/errors.js';
-import type { Graph } from '../../core/types.js';
+import type { Graph } from '../../core/graph.js';
 import { openPipelineProbe } from '../../runtime/pipeline-probe.js';
 import { openValueProbe, type ProbedValue, type ValueProbe } from '../../runtime/value-probe.js';
 import type { RunContext } from './run-context.js';

@@ -1,5 +1,5 @@
 import { basename, join } from 'node:path';
-import type { JsonObject } from '../../core/types.js';
+import type { JsonObject } from '../../core/json.js';
 import type { Provenance } from '../../core/verify-report.js';
 import { sha256OfFile, sizeOfFile } from '../../formats/file-digest.js';
 import { MANIFEST } from '../../formats/manifest.js';

@@ -1,5 +1,6 @@
-import type { Graph, RotaryTable, RowSource } from '../../core/types.js';
+import type { Graph } from '../../core/graph.js';
 import type { Hypothesis, TensorError } from '../../core/verify-report.js';
+import type { RotaryTable, RowSource } from '../../core/weights.js';
 import { ErrorSums } from '../../metrics/math/error-sums.js';
 import { InputFiles } from '../../sources/input-files.js';
 import { openRows } from '../../sources/read.js';

@@ -1,4 +1,4 @@
-import type { Graph } from '../../core/types.js';
+import type { Graph } from '../../core/graph.js';
 import type { Manifest } from '../../formats/manifest.js';
 import type { Allowance } from './run-context.js';
 

@@ -1,5 +1,6 @@
+import type { Checkpoint } from '../../core/checkpoint.js';
 import { UsageError } from '../../core/errors.js';
-import type { Checkpoint, JsonObject } from '../../core/types.js';
+import type { JsonObject } from '../../core/json.js';
 import { VERSION } from '../../core/version.js';
 import { SafetensorsStream } from '../../formats/safetensors-stream.js';
 import type { TensorEntry } from '../../formats/safetensors-writer.js';

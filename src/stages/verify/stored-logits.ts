@@ -1,6 +1,6 @@
+import type { TensorRef } from '../../core/checkpoint.js';
 import { DTYPE_BITS, widen } from '../../core/dtype.js';
 import { InvalidInputError } from '../../core/errors.js';
-import type { TensorRef } from '../../core/types.js';
 import { readTensor } from '../../formats/safetensors.js';
 import { logSumExp } from '../../metrics/math/log-softmax.js';
 

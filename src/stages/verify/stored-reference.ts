@@ -1,6 +1,7 @@
+import type { TensorRef } from '../../core/checkpoint.js';
 import { widen } from '../../core/dtype.js';
 import { InvalidInputError } from '../../core/errors.js';
-import type { JsonObject, TensorRef } from '../../core/types.js';
+import type { JsonObject } from '../../core/json.js';
 import { readSafetensorsHeader, readTensor } from '../../formats/safetensors.js';
 import { type LogitRows, reducedRows, wholeRows } from './stored-logits.js';
 

@@ -1,6 +1,8 @@
+import type { Checkpoint } from '../../core/checkpoint.js';
 import { InvalidInputError } from '../../core/errors.js';
+import type { Graph } from '../../core/graph.js';
+import type { JsonObject } from '../../core/json.js';
 import { schemeText } from '../../core/scheme-text.js';
-import type { Checkpoint, Graph, JsonObject } from '../../core/types.js';
 import type { VerifySubject } from '../../core/verify-report.js';
 import type { Manifest } from '../../formats/manifest.js';
 import type { Package } from '../../formats/package-reader.js';

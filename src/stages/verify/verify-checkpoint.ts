@@ -1,5 +1,5 @@
+import type { Checkpoint } from '../../core/checkpoint.js';
 import { InvalidInputError } from '../../core/errors.js';
-import type { Checkpoint } from '../../core/types.js';
 import type { VerifySubject } from '../../core/verify-report.js';
 import { openCheckpoint } from '../../formats/checkpoint.js';
 import { inTemporaryDirectory } from '../../formats/temporary-directory.js';

@@ -1,5 +1,6 @@
 import { InvalidInputError } from '../../core/errors.js';
-import type { Graph, ProgressListener } from '../../core/types.js';
+import type { Graph } from '../../core/graph.js';
+import type { ProgressListener } from '../../core/progress.js';
 import type { Hypothesis, VerifySubject } from '../../core/verify-report.js';
 import type { Package } from '../../formats/package-reader.js';
 import { inTemporaryDirectory } from '../../formats/temporary-directory.js';

@@ -1,9 +1,10 @@
 import { cosineOf } from '../../core/error-sums.js';
 import { layerOf } from '../../core/matrix-kinds.js';
+import type { ProgressListener } from '../../core/progress.js';
 import { schemeText } from '../../core/scheme-text.js';
-import type { LogicalTensor, ProgressListener, RowSource } from '../../core/types.js';
 import type { Check, TensorError } from '../../core/verify-report.js';
 import { checkpointSource, leavesOf } from '../../core/weight-source.js';
+import type { LogicalTensor, RowSource } from '../../core/weights.js';
 import { InputFiles } from '../../sources/input-files.js';
 import { openRows } from '../../sources/read.js';
 import { resolveSource } from '../../sources/resolve.js';

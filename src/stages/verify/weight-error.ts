@@ -1,5 +1,5 @@
 import { type ErrorSums, sqnrOf } from '../../core/error-sums.js';
-import type { QuantizationArgs } from '../../core/types.js';
+import type { QuantizationArgs } from '../../core/scheme.js';
 import type { OpenRows } from '../../sources/open-rows.js';
 import { tileRows } from '../../sources/open-rows.js';
 import type { ComparedRows } from './compared-rows.js';

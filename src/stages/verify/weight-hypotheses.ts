@@ -1,6 +1,6 @@
 import { layerOf } from '../../core/matrix-kinds.js';
-import type { LogicalTensor } from '../../core/types.js';
 import type { Hypothesis, TensorError } from '../../core/verify-report.js';
+import type { LogicalTensor } from '../../core/weights.js';
 import { ErrorSums } from '../../metrics/math/error-sums.js';
 import { InputFiles } from '../../sources/input-files.js';
 import { openRows } from '../../sources/read.js';

@@ -1,4 +1,4 @@
-import type { Dim, ValueInfo } from '../../core/types.js';
+import type { Dim, ValueInfo } from '../../core/graph.js';
 import { at, namesOf, objectAt } from './config.js';
 import type { Hit, Rule, Subject } from './rule.js';
 import type { GraphView } from './view.js';

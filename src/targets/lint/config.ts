@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../../core/types.js';
+import type { Json, JsonObject } from '../../core/json.js';
 import type { Subject } from './rule.js';
 import type { GraphView } from './view.js';
 

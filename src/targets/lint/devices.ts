@@ -1,4 +1,4 @@
-import type { ElementType } from '../../core/types.js';
+import type { ElementType } from '../../core/dtype.js';
 import type { Device } from './rule.js';
 
 /** Operators that move or reshape values, with those of plain arithmetic: every device here runs them. */

@@ -1,4 +1,5 @@
-import type { Finding, LintedPackage, Target } from '../../core/types.js';
+import type { Finding, LintedPackage } from '../../core/lint.js';
+import type { Target } from '../../core/target.js';
 import { ACTIVATION_RULES } from './activation-rules.js';
 import { CACHE_RULES } from './cache-rules.js';
 import { OPERATOR_RULES } from './operator-rules.js';

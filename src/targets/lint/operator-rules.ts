@@ -1,4 +1,4 @@
-import type { GraphNode } from '../../core/types.js';
+import type { GraphNode } from '../../core/graph.js';
 import { eachNode, everywhere, onDevice, type Rule } from './rule.js';
 import { type GraphView, operatorOf } from './view.js';
 

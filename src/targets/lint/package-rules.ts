@@ -1,4 +1,5 @@
-import type { ElementType, ValueInfo } from '../../core/types.js';
+import type { ElementType } from '../../core/dtype.js';
+import type { ValueInfo } from '../../core/graph.js';
 import { at, listAt, namesOf, objectAt, providersOf, stagesOf } from './config.js';
 import { configIssues } from './genai-schema.js';
 import type { Hit, Rule } from './rule.js';

@@ -1,4 +1,7 @@
-import type { ElementType, Finding, GraphNode, JsonObject } from '../../core/types.js';
+import type { ElementType } from '../../core/dtype.js';
+import type { GraphNode } from '../../core/graph.js';
+import type { JsonObject } from '../../core/json.js';
+import type { Finding } from '../../core/lint.js';
 import type { GraphView } from './view.js';
 
 /** What a device wants of int4 weights. */

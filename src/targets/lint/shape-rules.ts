@@ -1,4 +1,4 @@
-import type { ValueInfo } from '../../core/types.js';
+import type { ValueInfo } from '../../core/graph.js';
 import { eachNode, onDevice, type Rule } from './rule.js';
 
 /** Inputs that say how large a result is, from the second input on unless listed. */

@@ -1,4 +1,6 @@
-import type { ElementType, Graph, GraphNode, Initializer, LintedGraph } from '../../core/types.js';
+import type { ElementType } from '../../core/dtype.js';
+import type { Graph, GraphNode, Initializer } from '../../core/graph.js';
+import type { LintedGraph } from '../../core/lint.js';
 import { elementTypes } from '../../graph/element_types.js';
 import { ranksOf } from '../../graph/ranks.js';
 import { producers, readers } from '../../graph/rewrite.js';

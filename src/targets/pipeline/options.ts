@@ -1,5 +1,6 @@
 import { UsageError } from '../../core/errors.js';
-import type { ConvertOptions, QuantizationArgs } from '../../core/types.js';
+import type { ConvertOptions } from '../../core/options.js';
+import type { QuantizationArgs } from '../../core/scheme.js';
 
 /** The longest static cache that stands without being asked for: half a gigabyte of float32 for a model of 1.5B. */
 const DEFAULT_CONTEXT = 4096;

@@ -1,5 +1,8 @@
 import { InvalidInputError } from '../../core/errors.js';
-import type { ConvertOptions, JsonObject, Pass, TargetStage, ValueRange } from '../../core/types.js';
+import type { Pass, ValueRange } from '../../core/graph.js';
+import type { JsonObject } from '../../core/json.js';
+import type { ConvertOptions } from '../../core/options.js';
+import type { TargetStage } from '../../core/target.js';
 import { activationQdq, withRanges } from '../../passes/activation_qdq.js';
 import { assignSchemes } from '../../passes/assign_schemes.js';
 import { fuseGroupQueryAttentionStatic } from '../../passes/fuse_gqa_static.js';

@@ -1,7 +1,9 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { FileRange } from '../../../src/core/checkpoint.js';
 import { widen } from '../../../src/core/dtype.js';
-import type { FileRange, Graph, JsonObject } from '../../../src/core/types.js';
+import type { Graph } from '../../../src/core/graph.js';
+import type { JsonObject } from '../../../src/core/json.js';
 import { digestOfFile } from '../../../src/engine/digest.js';
 import { openCheckpoint } from '../../../src/formats/checkpoint.js';
 import type { Manifest, ManifestTensor } from '../../../src/formats/manifest.js';

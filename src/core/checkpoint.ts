@@ -1,0 +1,36 @@
+import type { Dtype } from './dtype.js';
+import type { JsonObject } from './json.js';
+
+/** Where a stored tensor's bytes are, never the bytes. `offset` counts from the start of `file` (an absolute path). */
+export interface TensorRef {
+  name: string;
+  dtype: Dtype;
+  shape: number[];
+  file: string;
+  offset: number;
+  nbytes: number;
+}
+
+/** An input file of a checkpoint: its name inside the directory, its size, SHA-256 of its safetensors header. */
+export interface CheckpointFile {
+  name: string;
+  size: number;
+  headerSha256: string;
+}
+
+/** A Hugging Face checkpoint directory, read from headers alone. `tensors` holds what is stored, by stored name. */
+export interface Checkpoint {
+  dir: string;
+  config: JsonObject;
+  generationConfig: JsonObject;
+  tensors: ReadonlyMap<string, TensorRef>;
+  files: CheckpointFile[];
+  /** Tokenizer and other small files that a package takes over unchanged, names inside `dir`. */
+  companions: string[];
+}
+
+export interface FileRange {
+  file: string;
+  offset: number;
+  nbytes: number;
+}

@@ -1,0 +1,39 @@
+import type { QuantizationArgs } from './scheme.js';
+
+/** Settings of a conversion, complete: what the command line says and the defaults of the target. */
+export interface ConvertOptions {
+  target: string;
+  /** Scheme of each role. `float` (norms, biases, routers, rotary tables) is always f32. */
+  weights: QuantizationArgs;
+  embeddings: QuantizationArgs;
+  lmHead: QuantizationArgs;
+  /** Globs on weight names: which get `weights` at all, which stay f32, and which get another scheme. */
+  only: string[];
+  skip: string[];
+  overrides: { pattern: string; scheme: QuantizationArgs }[];
+  /** accuracy_level of MatMulNBits: 0 unset, 1 float32, 4 int8 activations. */
+  accuracyLevel: number;
+  contextLength: number;
+  /** Tokens of a prompt window on an NPU. */
+  prefill: number;
+  activations: 'uint16' | 'f16' | 'f32';
+  attention: 'npu' | 'gqa';
+  mla: 'latent' | 'expanded';
+  /** `auto`: QMoE where the groups divide the experts' sizes, else plain operators. */
+  experts: 'auto' | 'qmoe' | 'plain';
+}
+
+/** Settings of `quantize`, complete. */
+export interface QuantizeOptions {
+  layout: string;
+  args: QuantizationArgs;
+  only: string[];
+  skip: string[];
+  overrides: { pattern: string; scheme: QuantizationArgs }[];
+  /** More bits for the first and last eighth of the layers, v_proj and down_proj. */
+  mixed: QuantizationArgs | null;
+  /** A mix that the layout has by name, as q4_k_m; `args` is its scheme of most matrices. */
+  mix?: string;
+  /** Bytes of tensors in a file, unless one tensor is larger; null for one file. */
+  maxShardBytes: number | null;
+}
