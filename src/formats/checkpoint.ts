@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Checkpoint, CheckpointFile, TensorRef } from '../core/checkpoint.js';
 import { InvalidInputError } from '../core/errors.js';
 import type { JsonObject } from '../core/json.js';
-import { ggufFileAt, openGgufCheckpoint } from './gguf-checkpoint.js';
+import { ggufFileAt, openGgufCheckpoint } from './gguf/checkpoint.js';
 import { refusePointerFile } from './lfs-pointer.js';
 import { readSafetensorsHeader } from './safetensors.js';
 import { readJsonObject } from './text.js';

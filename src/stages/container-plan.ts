@@ -9,8 +9,8 @@ import type { Inlay, Job, PlannedFile, PlannedTensor, QuantizePlan } from '../co
 import type { QuantizationArgs } from '../core/scheme.js';
 import type { LogicalTensor } from '../core/weights.js';
 import { storedBytes } from '../engine/units.js';
-import { ggufMetadata } from '../formats/gguf-metadata.js';
-import { layoutGgufParts } from '../formats/gguf-parts.js';
+import { ggufMetadata } from '../formats/gguf/metadata.js';
+import { layoutGgufParts } from '../formats/gguf/parts.js';
 import { find } from '../registry.js';
 import { resolveSource } from '../sources/resolve.js';
 import { completeConfig } from './complete-config.js';

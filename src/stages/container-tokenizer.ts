@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Checkpoint } from '../core/checkpoint.js';
 import type { GgufMetadata } from '../core/gguf.js';
 import type { JsonObject } from '../core/json.js';
-import { ggufTokenizer, PROBE } from '../formats/gguf-tokenizer.js';
+import { PROBE } from '../formats/gguf/pretokenizers.js';
+import { ggufTokenizer } from '../formats/gguf/tokenizer.js';
 import { readTokenizerFiles } from '../formats/tokenizer-files.js';
 import { openTokenizer } from '../runtime/tokenizer.js';
 

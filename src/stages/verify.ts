@@ -3,7 +3,7 @@ import { UsageError } from '../core/errors.js';
 import type { ProgressListener } from '../core/progress.js';
 import type { Verdict, VerifyReport } from '../core/verify-report.js';
 import { VERSION } from '../core/version.js';
-import { ggufFileAt } from '../formats/gguf-checkpoint.js';
+import { ggufFileAt } from '../formats/gguf/checkpoint.js';
 import { isFile, isPackage, openPackage } from '../formats/package-reader.js';
 import { verifyReportFiles } from '../report/verify-files.js';
 import { verifyText } from '../report/verify-text.js';

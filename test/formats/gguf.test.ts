@@ -6,10 +6,10 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InvalidInputError } from '../../src/core/errors.js';
 import type { GgufMetadata, GgufTensor } from '../../src/core/gguf.js';
-import { layoutGguf } from '../../src/formats/gguf.js';
-import { ggufFileAt, openGgufCheckpoint } from '../../src/formats/gguf-checkpoint.js';
-import { layoutGgufParts, readGgufParts } from '../../src/formats/gguf-parts.js';
-import { readGgufHeader } from '../../src/formats/gguf-reader.js';
+import { ggufFileAt, openGgufCheckpoint } from '../../src/formats/gguf/checkpoint.js';
+import { layoutGguf } from '../../src/formats/gguf/header.js';
+import { layoutGgufParts, readGgufParts } from '../../src/formats/gguf/parts.js';
+import { readGgufHeader } from '../../src/formats/gguf/reader.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'halfbyte-gguf-'));
 test.after(() => rmSync(dir, { recursive: true }));

@@ -10,7 +10,7 @@ import { InvalidInputError, UsageError } from '../../src/core/errors.js';
 import type { JsonObject } from '../../src/core/json.js';
 import type { LogicalTensor } from '../../src/core/weights.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
-import { readGgufHeader } from '../../src/formats/gguf-reader.js';
+import { readGgufHeader } from '../../src/formats/gguf/reader.js';
 import { ggufTensors } from '../../src/layouts/gguf/contents.js';
 import { schemeOf } from '../../src/layouts/gguf/mixes.js';
 import layout from '../../src/layouts/gguf.js';

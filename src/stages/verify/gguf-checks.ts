@@ -2,8 +2,8 @@ import { basename, dirname } from 'node:path';
 import type { Checkpoint } from '../../core/checkpoint.js';
 import { InvalidInputError } from '../../core/errors.js';
 import type { Check } from '../../core/verify-report.js';
-import { ggufFileAt } from '../../formats/gguf-checkpoint.js';
-import { readGgufHeader } from '../../formats/gguf-reader.js';
+import { ggufFileAt } from '../../formats/gguf/checkpoint.js';
+import { readGgufHeader } from '../../formats/gguf/reader.js';
 import { tokenizerMetadata } from '../container-tokenizer.js';
 import { checkpointManifest } from './checkpoint-checks.js';
 

@@ -1,8 +1,8 @@
-import { InvalidInputError } from '../core/errors.js';
-import type { GgufMetadata } from '../core/gguf.js';
-import type { JsonObject } from '../core/json.js';
-import { llama3Factors } from '../core/rope-factors.js';
-import type { GgufHeader } from './gguf-reader.js';
+import { InvalidInputError } from '../../core/errors.js';
+import type { GgufMetadata } from '../../core/gguf.js';
+import type { JsonObject } from '../../core/json.js';
+import { llama3Factors } from '../../core/rope-factors.js';
+import type { GgufHeader } from './reader.js';
 
 /** Transformers' names of architectures by ours. */
 const CLASSES: Record<string, string> = {

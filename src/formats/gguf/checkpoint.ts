@@ -1,12 +1,12 @@
 import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import type { Checkpoint, TensorRef } from '../core/checkpoint.js';
-import type { Dtype } from '../core/dtype.js';
-import { InvalidInputError } from '../core/errors.js';
-import { GGML_TYPES } from '../core/gguf.js';
-import { configOf } from './gguf-config.js';
-import { ggufPartName, ggufPartOf, readGgufParts } from './gguf-parts.js';
-import type { GgufHeader } from './gguf-reader.js';
+import type { Checkpoint, TensorRef } from '../../core/checkpoint.js';
+import type { Dtype } from '../../core/dtype.js';
+import { InvalidInputError } from '../../core/errors.js';
+import { GGML_TYPES } from '../../core/gguf.js';
+import { configOf } from './config.js';
+import { ggufPartName, ggufPartOf, readGgufParts } from './parts.js';
+import type { GgufHeader } from './reader.js';
 
 const DTYPES: Record<string, Dtype> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
 const ENDING = '.gguf';

@@ -1,7 +1,13 @@
-import type { GgufMetadata } from '../core/gguf.js';
-import type { Json, JsonObject } from '../core/json.js';
-import type { AddedToken } from './gguf-tokenizer.js';
-import type { TokenizerFiles } from './tokenizer-files.js';
+import type { GgufMetadata } from '../../core/gguf.js';
+import type { Json, JsonObject } from '../../core/json.js';
+import type { TokenizerFiles } from '../tokenizer-files.js';
+
+/** A token that tokenizer.json adds to those of its model. */
+export interface AddedToken {
+  id: number;
+  content: string;
+  special: boolean;
+}
 
 /** Roles of special tokens, and GGUF's words for them (`seperator` is spelled so there). */
 const ROLES = {

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import type { FileRange } from '../core/checkpoint.js';
-import { InvalidInputError } from '../core/errors.js';
-import { type GgufMetadata, type GgufTensor, ggufTensorBytes } from '../core/gguf.js';
-import type { Inlay, PlannedFile } from '../core/plan.js';
-import { aligned, layoutGguf } from './gguf.js';
-import { type GgufHeader, readGgufHeader } from './gguf-reader.js';
+import type { FileRange } from '../../core/checkpoint.js';
+import { InvalidInputError } from '../../core/errors.js';
+import { type GgufMetadata, type GgufTensor, ggufTensorBytes } from '../../core/gguf.js';
+import type { Inlay, PlannedFile } from '../../core/plan.js';
+import { aligned, layoutGguf } from './header.js';
+import { type GgufHeader, readGgufHeader } from './reader.js';
 
 /** Where tensors stand in the files of a model, and the bytes before them. */
 export interface ContainerLayout {

@@ -6,7 +6,7 @@ import {
   type GgufValue,
   ggufTensorBytes,
   MAX_TENSOR_NAME,
-} from '../core/gguf.js';
+} from '../../core/gguf.js';
 
 /** Numbers of the types of metadata in their order in gguf.md; a list is 9. */
 export const GGUF_SCALARS: readonly (GgufScalar | 'list')[] = [

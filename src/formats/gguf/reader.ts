@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { EnvironmentError, InvalidInputError } from '../core/errors.js';
+import { EnvironmentError, InvalidInputError } from '../../core/errors.js';
 import {
   GGML_TYPES,
   type GgufMetadata,
@@ -10,9 +10,9 @@ import {
   ggufTensorBytes,
   MAX_TENSOR_NAME,
   OTHER_GGML_TYPES,
-} from '../core/gguf.js';
-import { ALIGNMENT, aligned, GGUF_SCALARS, LIST, MAGIC } from './gguf.js';
-import { POINTER_BYTES, refusePointer } from './lfs-pointer.js';
+} from '../../core/gguf.js';
+import { POINTER_BYTES, refusePointer } from '../lfs-pointer.js';
+import { ALIGNMENT, aligned, GGUF_SCALARS, LIST, MAGIC } from './header.js';
 
 /** What stands before the data of a GGUF file; offsets count from the file's start. */
 export interface GgufHeader {

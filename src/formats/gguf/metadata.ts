@@ -1,6 +1,6 @@
-import { InvalidInputError } from '../core/errors.js';
-import type { GgufMetadata, GgufValue } from '../core/gguf.js';
-import type { Json, JsonObject } from '../core/json.js';
+import { InvalidInputError } from '../../core/errors.js';
+import type { GgufMetadata, GgufValue } from '../../core/gguf.js';
+import type { Json, JsonObject } from '../../core/json.js';
 
 const u32 = (value: number): GgufValue => ({ type: 'u32', value });
 const f32 = (value: number): GgufValue => ({ type: 'f32', value });

@@ -1,11 +1,9 @@
-import { InvalidInputError } from '../core/errors.js';
-import type { GgufMetadata, GgufValue } from '../core/gguf.js';
-import type { Json, JsonObject } from '../core/json.js';
-import { BY_EXPRESSION, BY_PROBE, PROBE } from './gguf-pretokenizers.js';
-import { specialTokenKeys } from './gguf-special-tokens.js';
-import type { TokenizerFiles } from './tokenizer-files.js';
-
-export { PROBE };
+import { InvalidInputError } from '../../core/errors.js';
+import type { GgufMetadata, GgufValue } from '../../core/gguf.js';
+import type { Json, JsonObject } from '../../core/json.js';
+import type { TokenizerFiles } from '../tokenizer-files.js';
+import { BY_EXPRESSION, BY_PROBE } from './pretokenizers.js';
+import { type AddedToken, specialTokenKeys } from './special-tokens.js';
 
 /** llama.cpp's kinds of tokens (gguf-py/gguf/constants.py, TokenType). */
 const NORMAL = 1;
@@ -13,12 +11,6 @@ const CONTROL = 3;
 const USER_DEFINED = 4;
 const UNUSED = 5;
 const BYTE = 6;
-
-export interface AddedToken {
-  id: number;
-  content: string;
-  special: boolean;
-}
 
 /** The part of tokenizer.json that the keys are made of. */
 interface Model {
