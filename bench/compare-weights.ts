@@ -3,9 +3,9 @@
 //
 //   npx tsx bench/compare-weights.ts <checkpoint or .gguf> <reference> [pattern]    tensors whose names match
 import { openCheckpoint } from '../src/formats/checkpoint.js';
-import { logicalTensors } from '../src/stages/coverage.js';
-import { checkpointPairs } from '../src/stages/verify/checkpoint-weights.js';
-import { checkPairs } from '../src/stages/verify/weight-checks.js';
+import { logicalTensors } from '../src/model/logical-tensors.js';
+import { checkPairs } from '../src/verify/weights/weight-checks.js';
+import { checkpointPairs } from '../src/verify/weights/weight-pairs.js';
 
 const [own, reference, pattern = 'layers'] = process.argv.slice(2);
 const [ours, theirs] = [await logicalTensors(openCheckpoint(own)), await logicalTensors(openCheckpoint(reference))];

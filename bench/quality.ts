@@ -16,13 +16,13 @@ import { perPosition } from '../src/metrics/math/positions.js';
 import { textWindows } from '../src/metrics/math/windows.js';
 import perplexity from '../src/metrics/perplexity.js';
 import top1Agreement from '../src/metrics/top1_agreement.js';
+import { logicalTensors } from '../src/model/logical-tensors.js';
+import { drawGraphs, openModel } from '../src/model/model.js';
 import { evaluate } from '../src/reference/evaluate.js';
 import { storedWeights } from '../src/reference/stored-weights.js';
 import { readWhole, type WeightLookup } from '../src/reference/weights.js';
 import { find, ids } from '../src/registry.js';
 import { InputFiles } from '../src/sources/input-files.js';
-import { logicalTensors } from '../src/stages/coverage.js';
-import { drawGraphs, openModel } from '../src/stages/model.js';
 import { root } from './measure.js';
 
 const FOLDER = join(root, 'fixtures/union-1.8m');

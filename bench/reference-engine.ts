@@ -4,8 +4,8 @@
  *   npm run build && node --import tsx bench/reference-engine.ts CHECKPOINT [TOKENS]
  */
 import { openCheckpoint } from '../src/formats/checkpoint.js';
-import { openReferenceCheckpoint } from '../src/stages/verify/engine.js';
-import { randomIds } from '../src/stages/verify/token-sets.js';
+import { openReferenceCheckpoint } from '../src/verify/referees/reference-checkpoint.js';
+import { randomIds } from '../src/verify/tokens/token-ids.js';
 
 const [dir, tokens = '256'] = process.argv.slice(2);
 if (dir === undefined) throw new Error('which checkpoint?');

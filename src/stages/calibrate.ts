@@ -8,17 +8,17 @@ import { checkCalibrationOutput, writeCalibration } from '../formats/calibration
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { readText } from '../formats/text.js';
 import { readTokenizerFiles } from '../formats/tokenizer-files.js';
+import { logicalTensors } from '../model/logical-tensors.js';
+import { drawGraphs, type Model, openModel } from '../model/model.js';
 import { CalibrationCollector, calibratedNames } from '../reference/calibration-collector.js';
 import { evaluate } from '../reference/evaluate.js';
 import { storedWeights } from '../reference/stored-weights.js';
 import { PERCENTILES } from '../reference/value-statistics.js';
 import { readWhole } from '../reference/weights.js';
+import { CALIBRATION_TEXT } from '../runtime/calibration-text.js';
 import { openTokenizer } from '../runtime/tokenizer.js';
 import { InputFiles } from '../sources/input-files.js';
 import { newKernelRoom } from '../sources/kernel-room.js';
-import { CALIBRATION_TEXT } from './calibration-text.js';
-import { logicalTensors } from './coverage.js';
-import { drawGraphs, type Model, openModel } from './model.js';
 
 /** Tokens of the bundled text: enough for ranges, seconds of work for a model of 1.5B. */
 const BUNDLED_TOKENS = 512;

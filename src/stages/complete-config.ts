@@ -1,6 +1,6 @@
 import type { Checkpoint } from '../core/checkpoint.js';
 import type { Json, JsonObject } from '../core/json.js';
-import { openModel } from './model.js';
+import { openModel } from '../model/model.js';
 
 /** The members of a parsed rope that say what config.json says (blocks/rope.ts). */
 interface ParsedRope {

@@ -12,9 +12,9 @@ import { storedBytes } from '../engine/units.js';
 import { ggufMetadata } from '../formats/gguf/metadata.js';
 import { layoutGgufParts } from '../formats/gguf/parts.js';
 import { find } from '../registry.js';
+import { tokenizerMetadata } from '../runtime/container-tokenizer.js';
 import { resolveSource } from '../sources/resolve.js';
 import { completeConfig } from './complete-config.js';
-import { tokenizerMetadata } from './container-tokenizer.js';
 
 const STEM = 'model';
 

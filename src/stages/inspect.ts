@@ -7,11 +7,12 @@ import { schemeText } from '../core/scheme-text.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { MANIFEST, type Manifest } from '../formats/manifest.js';
 import { isPackage, openPackage } from '../formats/package-reader.js';
+import { coverageOf } from '../model/coverage.js';
+import { layoutOf, logicalTensors } from '../model/logical-tensors.js';
+import { drawGraphs, openModel } from '../model/model.js';
 import { formatBytes } from '../report/bytes.js';
-import { coverageOf, layoutOf, logicalTensors } from './coverage.js';
 import { describeLint, type LintReport } from './lint.js';
 import { lintPackage } from './lint-package.js';
-import { drawGraphs, openModel } from './model.js';
 
 export interface CheckpointInspection {
   kind: 'checkpoint';

@@ -12,12 +12,13 @@ import type { LogicalTensor, RowSource } from '../core/weights.js';
 import { storedBytes } from '../engine/units.js';
 import { genaiConfig } from '../formats/genai-config.js';
 import { genaiPipelineConfig } from '../formats/genai-pipeline.js';
+import { checkCoverage } from '../model/coverage.js';
+import { logicalTensors } from '../model/logical-tensors.js';
+import { drawGraphs, type Model, openModel } from '../model/model.js';
 import { find, unknownId } from '../registry.js';
 import { resolveSource } from '../sources/resolve.js';
 import { type ConvertRequest, convertOptions } from './convert-options.js';
-import { checkCoverage, logicalTensors } from './coverage.js';
 import { gridOverrides, gridToKeep } from './kept-grids.js';
-import { drawGraphs, type Model, openModel } from './model.js';
 
 /** Weights at least this large start on a border at which every system can map files (Windows: 64 KiB). */
 const MAPPED_SIZE = 1 << 20;

@@ -13,9 +13,9 @@ import type { LogicalTensor } from '../core/weights.js';
 import { storedBytes } from '../engine/units.js';
 import { accompanyingFiles } from '../formats/checkpoint.js';
 import { layoutShards } from '../formats/safetensors-shards.js';
+import { logicalTensors } from '../model/logical-tensors.js';
 import { find } from '../registry.js';
 import { planContainer } from './container-plan.js';
-import { logicalTensors } from './coverage.js';
 import { gridToKeep } from './kept-grids.js';
 
 /** A logical tensor with what becomes of it and the tensors that take its place. */

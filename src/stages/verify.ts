@@ -1,22 +1,22 @@
 import { join } from 'node:path';
 import { UsageError } from '../core/errors.js';
 import type { ProgressListener } from '../core/progress.js';
-import type { Verdict, VerifyReport } from '../core/verify-report.js';
+import type { VerifyReport } from '../core/verify-report.js';
 import { VERSION } from '../core/version.js';
 import { ggufFileAt } from '../formats/gguf/checkpoint.js';
 import { isFile, isPackage, openPackage } from '../formats/package-reader.js';
 import { verifyReportFiles } from '../report/verify-files.js';
 import { verifyText } from '../report/verify-text.js';
-import type { Findings } from './verify/findings.js';
-import { judgeGate, parseGate } from './verify/gates.js';
-import { placeOf } from './verify/gguf-checks.js';
-import { openReference } from './verify/open-reference.js';
-import { provenanceOf } from './verify/provenance.js';
-import type { ReferenceCommand } from './verify/reference-command.js';
-import type { SaveSettings } from './verify/save-reference.js';
-import { parseIds } from './verify/token-sets.js';
-import { verifyCheckpoint } from './verify/verify-checkpoint.js';
-import { verifyPackage } from './verify/verify-package.js';
+import { provenanceOf } from '../verify/files/provenance.js';
+import { openReference } from '../verify/referees/open-reference.js';
+import type { ReferenceCommand } from '../verify/referees/reference-command.js';
+import type { SaveSettings } from '../verify/referees/saved-reference.js';
+import { placeOf } from '../verify/subject/checkpoint-place.js';
+import { parseIds } from '../verify/tokens/token-ids.js';
+import { judgeGate, parseGate } from '../verify/verdict/gates.js';
+import { judge } from '../verify/verdict/worst-verdict.js';
+import { verifyCheckpoint } from '../verify/verify-checkpoint.js';
+import { verifyPackage } from '../verify/verify-package.js';
 
 export interface VerifyOptions {
   /** Directory of a package or of a quantized checkpoint, or a GGUF file. */
@@ -99,23 +99,6 @@ function saveOf({ saveReference, saveReferenceTop }: VerifyOptions): SaveSetting
     '--save-reference-top: there is no --save-reference.',
     '--save-reference reference.safetensors.',
   );
-}
-
-/** The worst verdict of all checks, and the sentence of the first check that has it. */
-function judge({ checks }: Findings): { verdict: Verdict; summary: string } {
-  for (const verdict of ['fail', 'ambiguous'] as const) {
-    const found = checks.filter((each) => each.verdict === verdict);
-    if (found.length === 0) continue;
-    const more = found.length === 1 ? '' : ` (and ${found.length - 1} more)`;
-    return { verdict, summary: `${found[0].message}${more}` };
-  }
-  if (checks.length === 0) {
-    return {
-      verdict: 'ambiguous',
-      summary: 'Nothing could be judged: the package has no manifest and no --gate was given.',
-    };
-  }
-  return { verdict: 'pass', summary: `${checks.length} checks hold.` };
 }
 
 /** The report as text for a terminal. */

@@ -5,14 +5,14 @@ import { fileURLToPath } from 'node:url';
 import type { Graph } from '../../src/core/graph.js';
 import type { Plan } from '../../src/core/plan.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
+import { logicalTensors } from '../../src/model/logical-tensors.js';
+import { drawGraphs, openModel } from '../../src/model/model.js';
 import { type EvaluationOptions, evaluate } from '../../src/reference/evaluate.js';
 import { storedWeights } from '../../src/reference/stored-weights.js';
 import type { WeightLookup } from '../../src/reference/weights.js';
 import { find } from '../../src/registry.js';
 import { InputFiles } from '../../src/sources/input-files.js';
 import type { ConvertRequest } from '../../src/stages/convert-options.js';
-import { logicalTensors } from '../../src/stages/coverage.js';
-import { drawGraphs, openModel } from '../../src/stages/model.js';
 import { plan } from '../../src/stages/plan.js';
 import { writePackage } from '../../src/stages/write.js';
 

@@ -3,12 +3,12 @@ import { fileURLToPath } from 'node:url';
 import type { Graph } from '../../src/core/graph.js';
 import type { JsonObject } from '../../src/core/json.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
+import { layoutOf, logicalTensors } from '../../src/model/logical-tensors.js';
+import { drawGraphs, openModel } from '../../src/model/model.js';
 import { type Evaluation, type EvaluationOptions, evaluate } from '../../src/reference/evaluate.js';
 import { storedWeights } from '../../src/reference/stored-weights.js';
 import { ids } from '../../src/registry.js';
 import { InputFiles } from '../../src/sources/input-files.js';
-import { layoutOf, logicalTensors } from '../../src/stages/coverage.js';
-import { drawGraphs, openModel } from '../../src/stages/model.js';
 
 export const fixture = (path: string) => fileURLToPath(new URL(`../../fixtures/${path}`, import.meta.url));
 export const json = (path: string): JsonObject => JSON.parse(readFileSync(fixture(path), 'utf8'));

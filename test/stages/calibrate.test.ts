@@ -8,14 +8,14 @@ import { type HalfbyteError, InterruptedError, InvalidInputError, UsageError } f
 import type { Graph, GraphNode } from '../../src/core/graph.js';
 import { readCalibration } from '../../src/formats/calibration.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
+import { logicalTensors } from '../../src/model/logical-tensors.js';
+import { drawGraphs, openModel } from '../../src/model/model.js';
 import { evaluate } from '../../src/reference/evaluate.js';
 import { storedWeights } from '../../src/reference/stored-weights.js';
 import { PERCENTILES } from '../../src/reference/value-statistics.js';
 import { readWhole } from '../../src/reference/weights.js';
 import { InputFiles } from '../../src/sources/input-files.js';
 import { calibrate, calibration } from '../../src/stages/calibrate.js';
-import { logicalTensors } from '../../src/stages/coverage.js';
-import { drawGraphs, openModel } from '../../src/stages/model.js';
 import { randomNumbers } from '../random-checkpoint.js';
 import { fixture } from '../reference/fixtures.js';
 

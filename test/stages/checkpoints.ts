@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
+import { logicalTensors } from '../../src/model/logical-tensors.js';
 import { InputFiles } from '../../src/sources/input-files.js';
 import { openRows } from '../../src/sources/read.js';
-import { logicalTensors } from '../../src/stages/coverage.js';
 import { type QuantizeResult, type QuantizeSettings, quantize } from '../../src/stages/quantize.js';
 import type { QuantizeRequest } from '../../src/stages/quantize-options.js';
 

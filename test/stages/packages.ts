@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import type { Graph } from '../../src/core/graph.js';
 import type { Manifest } from '../../src/formats/manifest.js';
 import { openPackage } from '../../src/formats/package-reader.js';
+import { drawGraphs } from '../../src/model/model.js';
 import { evaluate } from '../../src/reference/evaluate.js';
 import { InputFiles } from '../../src/sources/input-files.js';
 import { convert } from '../../src/stages/convert.js';
 import type { ConvertRequest } from '../../src/stages/convert-options.js';
-import { drawGraphs } from '../../src/stages/model.js';
-import { PackageWeights } from '../../src/stages/package-weights.js';
-import { modelOfPackage } from '../../src/stages/verify/subject.js';
+import { modelOfPackage } from '../../src/verify/subject/package-manifest.js';
+import { PackageWeights } from '../../src/verify/subject/package-weights.js';
 import { fixture } from '../reference/fixtures.js';
 
 /** A directory of its own for each test file, with packages made on first demand. `remove` ends it. */

@@ -5,13 +5,13 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { JsonObject } from '../../src/core/json.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
+import { logicalTensors } from '../../src/model/logical-tensors.js';
+import { openModel } from '../../src/model/model.js';
 import { evaluate } from '../../src/reference/evaluate.js';
 import { storedWeights } from '../../src/reference/stored-weights.js';
 import { openDecoder } from '../../src/runtime/open-decoder.js';
 import { InputFiles } from '../../src/sources/input-files.js';
 import { convert } from '../../src/stages/convert.js';
-import { logicalTensors } from '../../src/stages/coverage.js';
-import { openModel } from '../../src/stages/model.js';
 import { randomNumbers, writeRandomCheckpoint } from '../random-checkpoint.js';
 
 const base: JsonObject = {

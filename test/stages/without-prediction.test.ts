@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { convert } from '../../src/stages/convert.js';
 import { verify } from '../../src/stages/verify.js';
 import { fixture } from '../reference/fixtures.js';
-import { copyCheckpoint } from './faults/tampering.js';
+import { copyCheckpoint } from '../verify/faults/tampering.js';
 import { packages } from './packages.js';
 
 const made = packages();

@@ -1,0 +1,39 @@
+import type { Checkpoint, TensorRef } from '../core/checkpoint.js';
+import { InvalidInputError } from '../core/errors.js';
+import type { Layout } from '../core/layout.js';
+import type { LogicalTensor } from '../core/weights.js';
+import { find, ids } from '../registry.js';
+import { InputFiles } from '../sources/input-files.js';
+
+/** The layout that a checkpoint wears, by its quantization_config. */
+export async function layoutOf(checkpoint: Checkpoint): Promise<{ id: string; layout: Layout }> {
+  // Most checkpoints are plain, which their config says: the modules of the others need not load.
+  for (const id of new Set(['plain', ...ids('layouts')])) {
+    const layout = await find('layouts', id);
+    if (layout?.matches(checkpoint.config)) return { id, layout };
+  }
+  const found = JSON.stringify((checkpoint.config.quantization_config as object) ?? null).slice(0, 200);
+  throw new InvalidInputError(
+    `config.json: quantization_config ${found} is of no known layout; known are ${ids('layouts').join(', ')}.`,
+    'convert the original checkpoint instead.',
+  );
+}
+
+/** The logical float tensors of a checkpoint, whatever it wears. `note` hears what its values show and its config does not say. */
+export async function logicalTensors(
+  checkpoint: Checkpoint,
+  note: (text: string) => void = () => {},
+): Promise<Map<string, LogicalTensor>> {
+  const { layout } = await layoutOf(checkpoint);
+  const files = new InputFiles();
+  const read = ({ file, offset, nbytes }: TensorRef) => {
+    const bytes = new Uint8Array(nbytes);
+    files.read(file, offset, bytes);
+    return bytes;
+  };
+  try {
+    return layout.undress(checkpoint.tensors, checkpoint.config, { read, note });
+  } finally {
+    files.close();
+  }
+}

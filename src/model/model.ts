@@ -1,0 +1,70 @@
+import type { Architecture, DecoderConfig } from '../core/architecture.js';
+import type { Checkpoint } from '../core/checkpoint.js';
+import { InvalidInputError } from '../core/errors.js';
+import type { Graph } from '../core/graph.js';
+import type { JsonObject } from '../core/json.js';
+import { find, ids, unknownId } from '../registry.js';
+
+/** A checkpoint with the entry that draws it and its parsed config. */
+export interface Model {
+  checkpoint: Checkpoint;
+  architecture: Architecture;
+  config: DecoderConfig;
+}
+
+/**
+ * Finds the architecture of a checkpoint and parses its config. `names` are those of its weights, none
+ * where they are not known; `note` hears which part of the model is not among them. Throws InvalidInputError that names the key.
+ */
+export async function openModel(
+  checkpoint: Checkpoint,
+  note?: (text: string) => void,
+  names: readonly string[] = [...checkpoint.tensors.keys()],
+): Promise<Model> {
+  const id = checkpoint.config.model_type;
+  if (typeof id !== 'string') {
+    throw new InvalidInputError(
+      `config.json: "model_type" is ${JSON.stringify(id ?? null)}; needed is the name of an architecture.`,
+      `set it to one of ${ids('architectures').join(', ')}.`,
+    );
+  }
+  const architecture = await find('architectures', id);
+  if (!architecture) {
+    throw new InvalidInputError(
+      `config.json: model_type ${JSON.stringify(id)} is not supported. ${unknownId('architectures', id)}`,
+      'convert a checkpoint of a supported family.',
+    );
+  }
+  const config = architecture.parseConfig(checkpoint.config);
+  const stores = (prefix: string) => names.length === 0 || names.some((name) => name.startsWith(prefix));
+  const fewer = architecture.withoutMissingPart?.(config, stores);
+  if (fewer) note?.(fewer.note);
+  return { checkpoint, architecture, config: fewer?.config ?? config };
+}
+
+/** Draws every graph of a model, by name: `decoder` and those that its checkpoint adds. */
+export function drawGraphs(model: Model, contextLength: number): Record<string, Graph> {
+  const { architecture, config } = model;
+  return {
+    decoder: architecture.build(config, { contextLength }),
+    ...architecture.extraGraphs?.(config, { contextLength }),
+  };
+}
+
+/** The model that a config draws, without its weights; `names` are those of its weights, where they are known. */
+export function modelOfConfig(
+  dir: string,
+  config: JsonObject,
+  generationConfig: JsonObject = {},
+  names: string[] = [],
+): Promise<Model> {
+  const checkpoint: Checkpoint = {
+    dir,
+    config,
+    generationConfig,
+    tensors: new Map(),
+    files: [],
+    companions: [],
+  };
+  return openModel(checkpoint, undefined, names);
+}

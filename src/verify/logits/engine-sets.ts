@@ -1,0 +1,58 @@
+import type { Engine } from '../referees/engine-on-weights.js';
+import type { SavedReference } from '../referees/saved-reference.js';
+import { batchesOf, tokensOf } from '../tokens/batches.js';
+import type { TokenSet } from '../tokens/token-set.js';
+import type { Findings } from '../verdict/found-so-far.js';
+import type { HiddenStates } from './hidden-states.js';
+import { LogitComparison, type PositionMetrics, type TokenText } from './logit-comparison.js';
+import { keeping, runReference } from './reference-run.js';
+import { storedComparison } from './stored-comparison.js';
+
+interface SetContext {
+  hidden: { own: HiddenStates; reference: HiddenStates };
+  saved: SavedReference | null;
+  metrics: PositionMetrics;
+  textOf: TokenText;
+}
+
+/**
+ * What a checkpoint's engine says of a token set beside the stored answers and the reference's engine. An answer that has
+ * another number of logits a token is a failed check.
+ */
+export async function compareSet(
+  mine: Engine,
+  theirs: Engine | null,
+  set: TokenSet,
+  context: SetContext,
+  findings: Findings,
+): Promise<void> {
+  const { metrics, textOf, hidden } = context;
+  const width = mine.vocabulary;
+  const known = set.answers.filter(({ stored }) => stored.vocabulary === width);
+  if (known.length < set.answers.length) {
+    const message = `The checkpoint has ${width} logits a token, the reference of ${set.name} another number.`;
+    findings.checks.push({ id: `vocabulary ${set.name}`, group: 'integrity', verdict: 'fail', message });
+  }
+  const answers = known.map((answer) => storedComparison(set.name, answer, metrics, textOf));
+  const engine = theirs ? new LogitComparison(set.name, 'engine', metrics, textOf) : null;
+  let start = 0;
+  for (const batch of batchesOf(set.sequences, width)) {
+    const tokens = tokensOf(batch, start);
+    const actual = (await mine.run(batch.sequences, keeping(hidden.own, batch))).logits;
+    const rowAt = (token: number) => actual.subarray((token - start) * width, (token - start + 1) * width);
+    for (const { comparison, stored } of answers) {
+      for (const { ids, position, token } of tokens) {
+        const row = rowAt(token);
+        comparison.add(ids, position, stored.logits.row(token, row), row, stored.logits.klBound());
+      }
+    }
+    if (theirs && engine) {
+      await runReference(context, theirs, set, batch, (sequence, position, row) => {
+        engine.add(batch.sequences[sequence], position, row, rowAt(start + batch.starts[sequence] + position));
+      });
+    }
+    start += tokens.length;
+  }
+  findings.comparisons.push(...answers.map(({ comparison }) => comparison.finish()));
+  if (engine) findings.comparisons.push(engine.finish());
+}

@@ -1,0 +1,12 @@
+import type { ProgressListener } from '../core/progress.js';
+import type { SaveSettings } from './referees/saved-reference.js';
+import type { SetRequest } from './tokens/choose-sets.js';
+
+export interface VerifySettings extends SetRequest {
+  /** Whether the command line says what is good enough. */
+  isGated: boolean;
+  save?: SaveSettings;
+  threads?: number;
+  signal?: AbortSignal;
+  onProgress: ProgressListener;
+}

@@ -1,0 +1,111 @@
+import type { Check, Comparison } from '../../core/verify-report.js';
+import { LogitComparison, metricOf } from '../logits/logit-comparison.js';
+import { keeping, runReference } from '../logits/reference-run.js';
+import { storedComparison, widenGap } from '../logits/stored-comparison.js';
+import { batchesOf, tokensOf } from '../tokens/batches.js';
+import type { Answer, TokenSet } from '../tokens/token-set.js';
+import type { Findings } from '../verdict/found-so-far.js';
+import { atMost } from '../verdict/limit-check.js';
+import { short } from '../verdict/short-number.js';
+import { TOLERANCE } from './allowance.js';
+import { packageLogits } from './package-logits.js';
+import type { RunContext } from './run-context.js';
+import { StructureDifference } from './structure-difference.js';
+import { windowErrors } from './window-errors.js';
+
+/** Runs package and referees over every token set and judges what the package computes. */
+export async function runSets(context: RunContext, sets: TokenSet[], findings: Findings): Promise<void> {
+  for (const set of sets) await runSet(context, set, findings);
+}
+
+async function runSet(context: RunContext, set: TokenSet, findings: Findings): Promise<void> {
+  const { decoder, metrics, textOf, own, reference } = context;
+  const width = decoder.vocabSize;
+  const other = set.answers.find(({ stored }) => stored.vocabulary !== width);
+  if (other) {
+    findings.checks.push({
+      id: `vocabulary ${set.name}`,
+      group: 'structure',
+      verdict: 'fail',
+      message: `The package has ${width} logits a token, the reference ${other.stored.vocabulary}.`,
+      where: 'genai_config.json',
+    });
+    return;
+  }
+  const answers = set.answers.map((answer) => storedComparison(set.name, answer, metrics, textOf));
+  const engine = reference ? new LogitComparison(set.name, 'engine', metrics, textOf) : null;
+  const structure = own ? new StructureDifference(context.allowance) : null;
+  const windows = own ? windowErrors(context, set.name) : null;
+  let start = 0;
+  for (const batch of batchesOf(set.sequences, width)) {
+    const actual = await packageLogits(context.opened, decoder, batch.sequences, context.signal);
+    const rowAt = (token: number) => actual.subarray((token - start) * width, (token - start + 1) * width);
+    const tokens = tokensOf(batch, start);
+    for (const { comparison, stored } of answers) {
+      for (const { ids, position, token } of tokens) {
+        const row = rowAt(token);
+        comparison.add(ids, position, stored.logits.row(token, row), row, stored.logits.klBound());
+      }
+    }
+    if (own && structure && (batch.from === 0 || !reference)) {
+      await own.run(batch.sequences, {
+        ...keeping(context.hidden.own, batch),
+        onRoutingMargin: (margin) => structure.decide(margin, batch.from + margin.sequence),
+        onLogits: (sequence, position, row) => {
+          const token = batch.starts[sequence] + position + start;
+          structure.add(batch.from + sequence, position, token, row, rowAt(token));
+          windows?.add(batch.from + sequence, position, row, rowAt(token));
+        },
+      });
+    }
+    if (reference && engine) {
+      await runReference(context, reference, set, batch, (sequence, position, row) => {
+        const token = batch.starts[sequence] + position + start;
+        engine.add(batch.sequences[sequence], position, row, rowAt(token));
+        for (const each of answers) if (each.stored.logits.isFloat32) widenGap(each, token, row);
+      });
+    }
+    start += actual.length / width;
+  }
+  const comparisons = [...answers.map(({ comparison }) => comparison), ...(engine ? [engine] : [])];
+  const finished = comparisons.map((each) => each.finish());
+  findings.comparisons.push(...finished);
+  if (structure) findings.checks.push(structure.check(set.name));
+  if (windows) {
+    findings.windows = [...(findings.windows ?? []), ...windows.errors];
+    findings.checks.push(windows.check());
+  }
+  if (reference) {
+    const float32 = answers.filter(({ stored }) => stored.logits.isFloat32);
+    findings.checks.push(...float32.map(({ referee, gap }) => refereesAgree(set.name, referee, gap)));
+  }
+  if (context.isLossless) {
+    const whole = finished.filter((_, index) => answers[index]?.stored.logits.isFloat32 ?? true);
+    findings.checks.push(...whole.map(losslessCheck));
+  }
+}
+
+function refereesAgree(set: string, referee: Answer['referee'], gap: number): Check {
+  const whose = referee === 'command' ? "the command's logits" : 'the stored logits';
+  return atMost({
+    id: `reference ${set}`,
+    group: 'reference',
+    measured: gap,
+    limit: TOLERANCE,
+    unit: 'logits',
+    where: referee === 'command' ? '--reference-command' : 'golden.safetensors',
+    message: `The reference engine on the checkpoint is ${short(gap)} off ${whose} of ${set} (at most ${TOLERANCE}).`,
+  });
+}
+
+function losslessCheck(comparison: Comparison): Check {
+  const value = metricOf(comparison, 'max_abs_difference');
+  return atMost({
+    id: `logits ${comparison.set} ${comparison.referee}`,
+    group: 'structure',
+    measured: value,
+    limit: TOLERANCE,
+    unit: 'logits',
+    message: `The package has the checkpoint's own numbers and its logits on ${comparison.set} are ${short(value)} off the reference (at most ${TOLERANCE}).`,
+  });
+}
