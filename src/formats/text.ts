@@ -1,11 +1,12 @@
 import { readFileSync, statSync } from 'node:fs';
 import { EnvironmentError, InvalidInputError } from '../core/errors.js';
 import type { JsonObject } from '../core/json.js';
+import { parsePythonJson } from './python-json.js';
 
 /** Larger than any real config, index or tokenizer (DeepSeek-V3's index has 9 MB). */
 const MAX_JSON_BYTES = 200_000_000;
 
-/** Reads a file that holds one JSON object; undefined where there is none. Throws InvalidInputError for other content. */
+/** Reads a file that holds one JSON object, as Python writes it (python-json.ts); undefined where there is none. Throws InvalidInputError for other content. */
 export function readJsonObject(file: string): JsonObject | undefined {
   let text: string;
   try {
@@ -25,7 +26,7 @@ export function readJsonObject(file: string): JsonObject | undefined {
   }
   let value: unknown;
   try {
-    value = JSON.parse(text.replace(/^\uFEFF/, ''));
+    value = parsePythonJson(text.replace(/^\uFEFF/, ''));
   } catch (error) {
     throw new InvalidInputError(
       `${file}: is not valid JSON: ${(error as Error).message}.`,

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Checkpoint } from '../core/checkpoint.js';
 import type { DressedCheckpoint, DressedTensor, Dressing, NamedMatrix } from '../core/dressing.js';
 import { DTYPE_BITS, type Dtype } from '../core/dtype.js';
@@ -12,7 +13,9 @@ import { schemeText } from '../core/scheme-text.js';
 import type { LogicalTensor } from '../core/weights.js';
 import { storedBytes } from '../engine/units.js';
 import { accompanyingFiles } from '../formats/checkpoint.js';
+import { formatJson } from '../formats/python-json.js';
 import { layoutShards } from '../formats/safetensors-shards.js';
+import { readText } from '../formats/text.js';
 import { logicalTensors } from '../model/logical-tensors.js';
 import { find } from '../registry.js';
 import { planContainer } from './container-plan.js';
@@ -170,7 +173,7 @@ const bytesOf = ({ dtype, shape }: DressedTensor) =>
 
 /** The dtype that a model computes in, as config.json says: for tensors that come out of another layout. */
 function modelDtype(config: JsonObject): Dtype {
-  const named = config.torch_dtype ?? config.dtype;
+  const named = config.dtype ?? config.torch_dtype;
   return named === 'float16' ? 'F16' : named === 'float32' ? 'F32' : 'BF16';
 }
 
@@ -215,7 +218,7 @@ function writtenPlan(
   const about = dressedCheckpoint(checkpoint, options, dressed);
   const config: JsonObject = { ...about.config, ...dressing.config(about) };
   for (const key of Object.keys(config)) if (config[key] === null && !(key in about.config)) delete config[key];
-  const json = (content: JsonObject) => `${JSON.stringify(content, null, 2)}\n`;
+  const written = isContainer(checkpoint) ? '' : readText(join(checkpoint.dir, 'config.json'));
   const parameters = dressed.reduce((sum, { matrix }) => sum + matrix.rows * matrix.cols, 0);
   const weightBytes = dressed.reduce((sum, { nbytes }) => sum + nbytes, 0);
   return {
@@ -225,7 +228,7 @@ function writtenPlan(
     jobs,
     inlays,
     texts: [
-      { name: 'config.json', content: json(config) },
+      { name: 'config.json', content: formatJson(config, written) },
       ...(shards.index ? [shards.index] : []),
       ...Object.entries(dressing.files?.(about) ?? {}).map(([name, content]) => ({ name, content })),
     ],
