@@ -24,7 +24,7 @@ const allowed: Record<string, string[]> = {
   formats: ['graph', 'core'],
   registry: [...registryFolders, 'core'],
   sources: ['registry', 'kernels', 'formats', 'core'],
-  model: ['registry', 'sources', 'core'],
+  model: ['blocks', 'registry', 'sources', 'core'],
   engine: ['registry', 'sources', 'kernels', 'formats', 'core'],
   reference: ['registry', 'sources', 'formats', 'graph', 'kernels', 'core'],
   runtime: ['formats', 'core'],
@@ -84,8 +84,8 @@ const families = [
 ];
 const devices = ['cpu', 'npu', 'gpu', 'qnn', 'openvino', 'vitisai', 'htp', 'hexagon', 'cuda'];
 
-/** transformers names this way of scaling rope after the model that it came with; config.json holds it as a value. */
-const ropeTypes = /\bllama3\b/g;
+/** transformers names these after the model that they came with; config.json holds them as a value and as a key of a rope. */
+const ropeTypes = /\b(llama3|llama_4_scaling_beta)\b/g;
 
 interface Import {
   /** undefined where the name is computed. */

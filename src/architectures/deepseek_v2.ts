@@ -1,4 +1,4 @@
-import { ConfigReader, INERT_KEYS, refuseUnsupportedKeys, SIZE_KEYS } from '../blocks/config.js';
+import { type ConfigReader, INERT_KEYS, openConfig, SIZE_KEYS } from '../blocks/config.js';
 import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights } from '../blocks/decoder.js';
 import {
   LATENT_ATTENTION_KEYS,
@@ -8,7 +8,7 @@ import {
   latentAttentionSizes,
   latentAttentionWeights,
 } from '../blocks/mla.js';
-import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
+import { type ActivationName, activationOf, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
 import {
   checkedRouting,
   expertNames,
@@ -60,6 +60,7 @@ const keys: ConfigKeys = {
     // transformers ignores it, the authors' code drops routed_scaling_factor with it: no checkpoint has it
     norm_topk_prob: [null, false],
   },
+  aliases: [['num_experts', 'n_routed_experts']],
 };
 
 /** Softmax scores, weighed as they are; the best of all, or of the groups with the greatest scores. */
@@ -80,21 +81,20 @@ const isSparse = (config: DeepseekV2Config, index: number) =>
 export default {
   keys,
 
-  parseConfig(config) {
-    refuseUnsupportedKeys(config, keys);
-    const reader = new ConfigReader(config);
+  parseConfig(config, note) {
+    const reader = openConfig(config, keys, note);
     const sizes = latentAttentionSizes(reader, { max_position_embeddings: 2048 });
     return {
       ...sizes,
       intermediate_size: reader.size('intermediate_size', 11008),
       moe_intermediate_size: reader.size('moe_intermediate_size', 1407),
-      n_shared_experts: config.n_shared_experts === null ? 0 : reader.count('n_shared_experts', 2),
+      n_shared_experts: reader.config.n_shared_experts === null ? 0 : reader.count('n_shared_experts', 2),
       first_k_dense_replace: reader.count('first_k_dense_replace', 0),
       moe_layer_freq: reader.size('moe_layer_freq', 1),
-      hidden_act: reader.choice('hidden_act', ACTIVATIONS, 'silu'),
+      hidden_act: activationOf(reader, 'hidden_act', 'silu'),
       rms_norm_eps: reader.positive('rms_norm_eps', 1e-6),
       routing: routing(reader),
-      rope: ropeParameters(config, sizes.max_position_embeddings, { settlesPart: true }),
+      rope: ropeParameters(reader, { maxPositions: sizes.max_position_embeddings }),
     };
   },
 

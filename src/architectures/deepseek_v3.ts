@@ -1,4 +1,4 @@
-import { ConfigReader, INERT_KEYS, refuseUnsupportedKeys, SIZE_KEYS } from '../blocks/config.js';
+import { type ConfigReader, INERT_KEYS, openConfig, SIZE_KEYS } from '../blocks/config.js';
 import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights, stored } from '../blocks/decoder.js';
 import {
   LATENT_ATTENTION_KEYS,
@@ -8,7 +8,7 @@ import {
   latentAttentionSizes,
   latentAttentionWeights,
 } from '../blocks/mla.js';
-import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
+import { type ActivationName, activationOf, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
 import {
   checkedRouting,
   expertNames,
@@ -63,6 +63,10 @@ const keys: ConfigKeys = {
   ],
   inert: [...INERT_KEYS, 'aux_loss_alpha', 'ep_size', 'qk_head_dim', 'seq_aux'],
   unsupported: { num_nextn_predict_layers: [null, 0, 1] },
+  aliases: [
+    ['num_local_experts', 'n_routed_experts'],
+    ['num_nextn_predict_layers', 'num_mtp_layers'],
+  ],
 };
 
 /** Sigmoid scores; a bias moves the choice, not the weights; groups by the sum of their two best (section 2.1.2). */
@@ -139,22 +143,21 @@ function drawLayer(
 export default {
   keys,
 
-  parseConfig(config) {
-    refuseUnsupportedKeys(config, keys);
-    const reader = new ConfigReader(config);
+  parseConfig(config, note) {
+    const reader = openConfig(config, keys, note);
     const sizes = latentAttentionSizes(reader, { max_position_embeddings: 4096 });
     return {
       ...sizes,
       intermediate_size: reader.size('intermediate_size', 18432),
       moe_intermediate_size: reader.size('moe_intermediate_size', 2048),
-      n_shared_experts: config.n_shared_experts === null ? 0 : reader.count('n_shared_experts', 1),
+      n_shared_experts: reader.config.n_shared_experts === null ? 0 : reader.count('n_shared_experts', 1),
       first_k_dense_replace: reader.count('first_k_dense_replace', 3),
       moe_layer_freq: reader.size('moe_layer_freq', 1),
       num_nextn_predict_layers: reader.count('num_nextn_predict_layers', 0),
-      hidden_act: reader.choice('hidden_act', ACTIVATIONS, 'silu'),
+      hidden_act: activationOf(reader, 'hidden_act', 'silu'),
       rms_norm_eps: reader.positive('rms_norm_eps', 1e-6),
       routing: routing(reader),
-      rope: ropeParameters(config, sizes.max_position_embeddings, { settlesPart: true }),
+      rope: ropeParameters(reader, { maxPositions: sizes.max_position_embeddings }),
       rope_interleave: reader.flag('rope_interleave', true),
     };
   },

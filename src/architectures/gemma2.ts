@@ -1,12 +1,5 @@
 import { selfAttention, selfAttentionWeights } from '../blocks/attention.js';
-import {
-  ConfigReader,
-  decoderSizes,
-  INERT_KEYS,
-  layerWindows,
-  refuseUnsupportedKeys,
-  SIZE_KEYS,
-} from '../blocks/config.js';
+import { type ConfigReader, decoderSizes, INERT_KEYS, layerWindows, openConfig, SIZE_KEYS } from '../blocks/config.js';
 import {
   decoderWeights,
   drawDecoder,
@@ -15,7 +8,7 @@ import {
   sandwichNormLayer,
   sandwichNormWeights,
 } from '../blocks/decoder.js';
-import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
+import { type ActivationName, activationOf, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
 import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
 
@@ -48,7 +41,7 @@ const keys: ConfigKeys = {
   ],
   // transformers takes the function from hidden_activation alone
   inert: [...INERT_KEYS, 'hidden_act', 'sliding_window_size'],
-  unsupported: { use_bidirectional_attention: [null, false], partial_rotary_factor: [null, 1] },
+  unsupported: { use_bidirectional_attention: [null, false] },
 };
 
 const attention = (config: Gemma2Config) => ({ qkvBias: config.attention_bias, outputBias: config.attention_bias });
@@ -61,27 +54,26 @@ const cap = (reader: ConfigReader, key: string, fallback: number) =>
 export default {
   keys,
 
-  parseConfig(config) {
-    refuseUnsupportedKeys(config, keys);
-    const reader = new ConfigReader(config);
+  parseConfig(config, note) {
+    const reader = openConfig(config, keys, note);
     const sizes = decoderSizes(reader, {
       max_position_embeddings: 8192,
       num_key_value_heads: 4,
       head_dim: 256,
       tie_word_embeddings: true,
     });
-    const window = config.sliding_window === null ? undefined : reader.size('sliding_window', 4096);
+    const window = reader.config.sliding_window === null ? undefined : reader.count('sliding_window', 4096);
     return {
       ...sizes,
       intermediate_size: reader.size('intermediate_size', 9216),
-      hidden_activation: reader.choice('hidden_activation', ACTIVATIONS, 'gelu_pytorch_tanh'),
+      hidden_activation: activationOf(reader, 'hidden_activation', 'gelu_pytorch_tanh'),
       rms_norm_eps: reader.positive('rms_norm_eps', 1e-6),
       attention_bias: reader.flag('attention_bias', false),
       query_pre_attn_scalar: reader.positive('query_pre_attn_scalar', 256),
       attn_logit_softcapping: cap(reader, 'attn_logit_softcapping', 50),
       final_logit_softcapping: cap(reader, 'final_logit_softcapping', 30),
       windows: layerWindows(reader, sizes.num_hidden_layers, window, (layer) => layer % 2 === 0),
-      rope: ropeParameters(config, sizes.max_position_embeddings),
+      rope: ropeParameters(reader, { maxPositions: sizes.max_position_embeddings }),
     };
   },
 

@@ -4,7 +4,8 @@ import {
   decoderSizes,
   INERT_KEYS,
   layerWindows,
-  refuseUnsupportedKeys,
+  openConfig,
+  refuse,
   SIZE_KEYS,
 } from '../blocks/config.js';
 import {
@@ -15,10 +16,9 @@ import {
   sandwichNormLayer,
   sandwichNormWeights,
 } from '../blocks/decoder.js';
-import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
-import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
+import { type ActivationName, activationOf, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
+import { ROPE_KEYS, type RopeParameters, ropeFrequencies, rotaryTables, standardRope } from '../blocks/rope.js';
 import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
-import type { JsonObject } from '../core/json.js';
 
 interface Gemma3TextConfig extends DecoderConfig {
   intermediate_size: number;
@@ -27,7 +27,6 @@ interface Gemma3TextConfig extends DecoderConfig {
   attention_bias: boolean;
   query_pre_attn_scalar: number;
   /** 0 for none. */
-  attn_logit_softcapping: number;
   final_logit_softcapping: number;
   windows: number[];
   rope: RopeParameters;
@@ -48,13 +47,12 @@ const keys: ConfigKeys = {
     'final_logit_softcapping',
     'sliding_window',
     'sliding_window_pattern',
-    '_sliding_window_pattern',
     'rope_local_base_freq',
     'layer_types',
   ],
-  // transformers takes the function from hidden_activation alone
-  inert: [...INERT_KEYS, 'hidden_act'],
-  unsupported: { use_bidirectional_attention: [null, false], partial_rotary_factor: [null, 1] },
+  // transformers takes the function from hidden_activation alone, and writes _sliding_window_pattern without reading it
+  inert: [...INERT_KEYS, 'hidden_act', '_sliding_window_pattern'],
+  unsupported: { use_bidirectional_attention: [null, false] },
 };
 
 const attention = (config: Gemma3TextConfig) => ({
@@ -66,13 +64,41 @@ const attention = (config: Gemma3TextConfig) => ({
 /** Names of the local rope's tables end in this. */
 const LOCAL = '_local';
 
-/** The rope of layers with a window: its own entry (transformers 5), or a base alone, never scaled. */
-function localRope(config: JsonObject, maxPositions: number): RopeParameters {
-  const reader = new ConfigReader(config);
-  if (reader.object('rope_parameters')?.sliding_attention) {
-    return ropeParameters(config, maxPositions, { layerType: 'sliding_attention' });
+/**
+ * The ropes of layers without and with a window: their entries of `rope_parameters` (transformers 5), or `rope_theta` and
+ * `rope_local_base_freq`. `rope_scaling` is put over the first one's entry; a length beside the ropes is not read.
+ */
+function ropes(reader: ConfigReader, maxPositions: number): { rope: RopeParameters; local_rope: RopeParameters } {
+  const { original_max_position_embeddings: _, ...config } = reader.config;
+  const { full_attention = null, sliding_attention = null, ...flat } = reader.object('rope_parameters') ?? {};
+  const scaling = reader.object('rope_scaling');
+  const entries = new ConfigReader({ full_attention, sliding_attention });
+  const [full, local] = [entries.object('full_attention'), entries.object('sliding_attention')];
+  if (scaling && reader.has('rope_parameters') && !full) {
+    refuse('rope_parameters', reader.config.rope_parameters, 'an entry "full_attention", which "rope_scaling" changes');
   }
-  return ropeParameters({ rope_theta: reader.positive('rope_local_base_freq', 10000) }, maxPositions);
+  // an entry that is not there has the rope_type "default", which a "type" in rope_scaling does not change
+  const settings = { ...(full ?? { rope_type: 'default' }), ...scaling };
+  const beside = new ConfigReader(config, reader.note);
+  const rope = standardRope(beside, settings, { maxPositions, defaultTheta: 1e6 });
+  const { rope_theta: __, rope_local_base_freq: base, ...rest } = config;
+  const ofWindows = base === undefined ? rest : { ...rest, rope_theta: base };
+  const local_rope = standardRope(new ConfigReader(ofWindows, reader.note), { ...local }, { maxPositions });
+  if (Object.keys(flat).some((key) => key !== 'truncate')) {
+    reader.note(
+      'config.json: "rope_parameters" has settings beside its entries for each kind of layer: they are passed over, as ' +
+        `transformers does for this family; rope_theta is ${rope.rope_theta}, and ${local_rope.rope_theta} with a window.`,
+    );
+  }
+  if (full && scaling && Object.keys(scaling).some((key) => key in full && full[key] !== scaling[key])) {
+    reader.note(
+      'config.json: "rope_scaling" is put over the entry "full_attention" of "rope_parameters", as transformers does; ' +
+        `rope_theta is ${rope.rope_theta}.`,
+    );
+  }
+  // transformers looks for it beside the entries
+  const truncate = flat.truncate === undefined || Boolean(flat.truncate);
+  return { rope: { ...rope, truncate }, local_rope: { ...local_rope, truncate } };
 }
 
 const cap = (reader: ConfigReader, key: string) => (reader.has(key) ? reader.positive(key) : 0);
@@ -81,31 +107,31 @@ const cap = (reader: ConfigReader, key: string) => (reader.has(key) ? reader.pos
 export default {
   keys,
 
-  parseConfig(config) {
-    refuseUnsupportedKeys(config, keys);
-    const reader = new ConfigReader(config);
+  parseConfig(config, note) {
+    const reader = openConfig(config, keys, note);
     const sizes = decoderSizes(reader, {
       max_position_embeddings: 131072,
       num_key_value_heads: 4,
       head_dim: 256,
       tie_word_embeddings: true,
     });
-    const pattern = reader.size('sliding_window_pattern', reader.size('_sliding_window_pattern', 6));
-    const window = config.sliding_window === null ? undefined : reader.size('sliding_window', 4096);
+    const pattern = reader.size('sliding_window_pattern', 6);
+    if (reader.has('attn_logit_softcapping')) {
+      reader.note(
+        'config.json: "attn_logit_softcapping" is passed over: transformers never applies it in this family.',
+      );
+    }
+    const window = reader.config.sliding_window === null ? undefined : reader.count('sliding_window', 4096);
     return {
       ...sizes,
       intermediate_size: reader.size('intermediate_size', 9216),
-      hidden_activation: reader.choice('hidden_activation', ACTIVATIONS, 'gelu_pytorch_tanh'),
+      hidden_activation: activationOf(reader, 'hidden_activation', 'gelu_pytorch_tanh'),
       rms_norm_eps: reader.positive('rms_norm_eps', 1e-6),
       attention_bias: reader.flag('attention_bias', false),
       query_pre_attn_scalar: reader.positive('query_pre_attn_scalar', 256),
-      attn_logit_softcapping: cap(reader, 'attn_logit_softcapping'),
       final_logit_softcapping: cap(reader, 'final_logit_softcapping'),
       windows: layerWindows(reader, sizes.num_hidden_layers, window, (layer) => (layer + 1) % pattern !== 0),
-      rope: ropeParameters({ rope_theta: 1e6, ...config }, sizes.max_position_embeddings, {
-        layerType: 'full_attention',
-      }),
-      local_rope: localRope(config, sizes.max_position_embeddings),
+      ...ropes(reader, sizes.max_position_embeddings),
     };
   },
 
@@ -143,7 +169,6 @@ export default {
               window: config.windows[index],
               rope: config.windows[index] === 0 ? '' : LOCAL,
               scale: config.query_pre_attn_scalar ** -0.5,
-              softcap: config.attn_logit_softcapping,
             }),
           (normed) =>
             gatedMlp(g, normed, `${layerPath(index)}.mlp`, config.intermediate_size, config.hidden_activation),

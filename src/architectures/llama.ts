@@ -1,7 +1,7 @@
 import { selfAttention, selfAttentionWeights } from '../blocks/attention.js';
-import { ConfigReader, decoderSizes, INERT_KEYS, refuseUnsupportedKeys, SIZE_KEYS } from '../blocks/config.js';
+import { decoderSizes, INERT_KEYS, openConfig, SIZE_KEYS } from '../blocks/config.js';
 import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights } from '../blocks/decoder.js';
-import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
+import { type ActivationName, activationOf, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
 import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
 
@@ -17,7 +17,7 @@ interface LlamaConfig extends DecoderConfig {
 const keys: ConfigKeys = {
   read: [...SIZE_KEYS, ...ROPE_KEYS, 'intermediate_size', 'hidden_act', 'rms_norm_eps', 'attention_bias', 'mlp_bias'],
   inert: INERT_KEYS,
-  unsupported: { partial_rotary_factor: [null, 1] },
+  unsupported: {},
 };
 
 const attention = (config: LlamaConfig) => ({ qkvBias: config.attention_bias, outputBias: config.attention_bias });
@@ -26,18 +26,17 @@ const attention = (config: LlamaConfig) => ({ qkvBias: config.attention_bias, ou
 export default {
   keys,
 
-  parseConfig(config) {
-    refuseUnsupportedKeys(config, keys);
-    const reader = new ConfigReader(config);
+  parseConfig(config, note) {
+    const reader = openConfig(config, keys, note);
     const sizes = decoderSizes(reader, { max_position_embeddings: 2048 });
     return {
       ...sizes,
       intermediate_size: reader.size('intermediate_size'),
-      hidden_act: reader.choice('hidden_act', ACTIVATIONS, 'silu'),
+      hidden_act: activationOf(reader, 'hidden_act', 'silu'),
       rms_norm_eps: reader.positive('rms_norm_eps', 1e-6),
       attention_bias: reader.flag('attention_bias', false),
       mlp_bias: reader.flag('mlp_bias', false),
-      rope: ropeParameters(config, sizes.max_position_embeddings),
+      rope: ropeParameters(reader, { maxPositions: sizes.max_position_embeddings }),
     };
   },
 

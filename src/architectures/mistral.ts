@@ -1,14 +1,7 @@
 import { selfAttention, selfAttentionWeights } from '../blocks/attention.js';
-import {
-  ConfigReader,
-  decoderSizes,
-  INERT_KEYS,
-  layerWindows,
-  refuseUnsupportedKeys,
-  SIZE_KEYS,
-} from '../blocks/config.js';
+import { decoderSizes, INERT_KEYS, layerWindows, openConfig, SIZE_KEYS } from '../blocks/config.js';
 import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights } from '../blocks/decoder.js';
-import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
+import { type ActivationName, activationOf, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
 import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
 
@@ -31,7 +24,7 @@ const keys: ConfigKeys = {
     'layer_types',
   ],
   inert: INERT_KEYS,
-  unsupported: { attention_bias: [null, false], mlp_bias: [null, false], partial_rotary_factor: [null, 1] },
+  unsupported: { attention_bias: [null, false], mlp_bias: [null, false] },
 };
 
 const attention = { qkvBias: false, outputBias: false };
@@ -40,18 +33,17 @@ const attention = { qkvBias: false, outputBias: false };
 export default {
   keys,
 
-  parseConfig(config) {
-    refuseUnsupportedKeys(config, keys);
-    const reader = new ConfigReader(config);
+  parseConfig(config, note) {
+    const reader = openConfig(config, keys, note);
     const sizes = decoderSizes(reader, { max_position_embeddings: 131072, num_key_value_heads: 8 });
-    const window = config.sliding_window === null ? undefined : reader.size('sliding_window', 4096);
+    const window = reader.config.sliding_window === null ? undefined : reader.count('sliding_window', 4096);
     return {
       ...sizes,
       intermediate_size: reader.size('intermediate_size'),
-      hidden_act: reader.choice('hidden_act', ACTIVATIONS, 'silu'),
+      hidden_act: activationOf(reader, 'hidden_act', 'silu'),
       rms_norm_eps: reader.positive('rms_norm_eps', 1e-6),
       windows: layerWindows(reader, sizes.num_hidden_layers, window, () => true),
-      rope: ropeParameters(config, sizes.max_position_embeddings),
+      rope: ropeParameters(reader, { maxPositions: sizes.max_position_embeddings }),
     };
   },
 

@@ -1,14 +1,7 @@
 import { selfAttention, selfAttentionWeights } from '../blocks/attention.js';
-import {
-  ConfigReader,
-  decoderSizes,
-  INERT_KEYS,
-  layerWindows,
-  refuseUnsupportedKeys,
-  SIZE_KEYS,
-} from '../blocks/config.js';
+import { decoderSizes, INERT_KEYS, openConfig, SIZE_KEYS, sameWindows } from '../blocks/config.js';
 import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights } from '../blocks/decoder.js';
-import { ACTIVATIONS, type ActivationName } from '../blocks/mlp.js';
+import { type ActivationName, activationOf } from '../blocks/mlp.js';
 import { type ExpertNames, plainRouting, type Routing, routedExperts, routedExpertsWeights } from '../blocks/moe.js';
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
 import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
@@ -35,7 +28,8 @@ const keys: ConfigKeys = {
     'num_experts_per_tok',
   ],
   inert: [...INERT_KEYS, 'output_router_logits', 'router_aux_loss_coef', 'router_jitter_noise'],
-  unsupported: { attention_bias: [null, false], partial_rotary_factor: [null, 1] },
+  unsupported: { attention_bias: [null, false] },
+  aliases: [['num_experts', 'num_local_experts']],
 };
 
 const attention = { qkvBias: false, outputBias: false };
@@ -49,19 +43,18 @@ const names = (index: number): ExpertNames => {
 export default {
   keys,
 
-  parseConfig(config) {
-    refuseUnsupportedKeys(config, keys);
-    const reader = new ConfigReader(config);
+  parseConfig(config, note) {
+    const reader = openConfig(config, keys, note);
     const sizes = decoderSizes(reader, { max_position_embeddings: 131072, num_key_value_heads: 8 });
     const window = reader.has('sliding_window') ? reader.size('sliding_window') : undefined;
     return {
       ...sizes,
       intermediate_size: reader.size('intermediate_size', 14336),
-      hidden_act: reader.choice('hidden_act', ACTIVATIONS, 'silu'),
+      hidden_act: activationOf(reader, 'hidden_act', 'silu'),
       rms_norm_eps: reader.positive('rms_norm_eps', 1e-5),
-      windows: layerWindows(reader, sizes.num_hidden_layers, window, () => true),
+      windows: sameWindows(reader, sizes.num_hidden_layers, window),
       routing: plainRouting(reader.size('num_local_experts', 8), reader.size('num_experts_per_tok', 2), true),
-      rope: ropeParameters({ rope_theta: 1e6, ...config }, sizes.max_position_embeddings),
+      rope: ropeParameters(reader, { maxPositions: sizes.max_position_embeddings, defaultTheta: 1e6 }),
     };
   },
 

@@ -1,17 +1,17 @@
 import { selfAttention, selfAttentionWeights } from '../blocks/attention.js';
 import {
-  ConfigReader,
+  type ConfigReader,
   decoderSizes,
   INERT_KEYS,
-  layerWindows,
-  refuseUnsupportedKeys,
+  openConfig,
+  refuse,
   SIZE_KEYS,
+  sameWindows,
 } from '../blocks/config.js';
 import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights } from '../blocks/decoder.js';
-import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
+import { type ActivationName, activationOf, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
 import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
-import type { JsonObject } from '../core/json.js';
 import type { WeightSource } from '../core/weights.js';
 
 interface Phi3Config extends DecoderConfig {
@@ -33,7 +33,6 @@ const keys: ConfigKeys = {
     'rms_norm_eps',
     'sliding_window',
     'layer_types',
-    'partial_rotary_factor',
   ],
   inert: [...INERT_KEYS, 'embd_pdrop', 'resid_pdrop'],
   unsupported: {
@@ -48,9 +47,12 @@ const keys: ConfigKeys = {
 const attention = { qkvBias: false, outputBias: false };
 
 /** The rope with the names that earlier configs have for `longrope` (transformers: Phi3Config). */
-function rope(config: JsonObject, maxPositions: number): RopeParameters {
-  const parameters = ropeParameters(config, maxPositions, { settlesPart: true });
-  return ['su', 'yarn'].includes(parameters.rope_type) ? { ...parameters, rope_type: 'longrope' } : parameters;
+function rope(reader: ConfigReader, maxPositions: number): RopeParameters {
+  const parameters = ropeParameters(reader, { maxPositions, rotatesPart: true, lengthBeside: 4096 });
+  const type = ['su', 'yarn'].includes(parameters.rope_type) ? 'longrope' : parameters.rope_type;
+  if (!['default', 'longrope'].includes(type))
+    refuse('rope_type', type, 'longrope, the one scaled rope of this family');
+  return { ...parameters, rope_type: type };
 }
 
 /** The parts of one stored matrix, named as other families store them: one below the other, `heights` rows each. */
@@ -85,20 +87,20 @@ function fused(config: Phi3Config, index: number): Record<string, WeightSource> 
 export default {
   keys,
 
-  parseConfig(config) {
-    refuseUnsupportedKeys(config, keys);
-    const reader = new ConfigReader(config);
+  parseConfig(config, note) {
+    const reader = openConfig(config, keys, note);
     const sizes = decoderSizes(reader, { max_position_embeddings: 4096 });
     const window = reader.has('sliding_window') ? reader.size('sliding_window') : undefined;
-    const parameters = rope(config, sizes.max_position_embeddings);
-    const part = parameters.reader.positive('partial_rotary_factor', reader.positive('partial_rotary_factor', 1));
+    const parameters = rope(reader, sizes.max_position_embeddings);
+    const rotated = Math.floor(sizes.head_dim * parameters.part);
+    if (rotated % 2 !== 0) refuse('partial_rotary_factor', parameters.part, `an even part of ${sizes.head_dim} values`);
     return {
       ...sizes,
       intermediate_size: reader.size('intermediate_size', 8192),
-      hidden_act: reader.choice('hidden_act', ACTIVATIONS, 'silu'),
+      hidden_act: activationOf(reader, 'hidden_act', 'silu'),
       rms_norm_eps: reader.positive('rms_norm_eps', 1e-5),
-      windows: layerWindows(reader, sizes.num_hidden_layers, window, () => true),
-      rotary_dim: Math.floor(sizes.head_dim * part),
+      windows: sameWindows(reader, sizes.num_hidden_layers, window),
+      rotary_dim: rotated,
       rope: parameters,
     };
   },

@@ -1,14 +1,7 @@
 import { selfAttention, selfAttentionWeights } from '../blocks/attention.js';
-import {
-  ConfigReader,
-  decoderSizes,
-  INERT_KEYS,
-  layerWindows,
-  refuseUnsupportedKeys,
-  SIZE_KEYS,
-} from '../blocks/config.js';
+import { decoderSizes, INERT_KEYS, layerWindows, openConfig, SIZE_KEYS } from '../blocks/config.js';
 import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights } from '../blocks/decoder.js';
-import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
+import { type ActivationName, activationOf, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
 import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
 
@@ -35,7 +28,7 @@ const keys: ConfigKeys = {
     'layer_types',
   ],
   inert: INERT_KEYS,
-  unsupported: { use_mrope: [null, false], partial_rotary_factor: [null, 1] },
+  unsupported: { use_mrope: [null, false] },
 };
 
 const attention = (config: Qwen3Config) => ({
@@ -48,20 +41,19 @@ const attention = (config: Qwen3Config) => ({
 export default {
   keys,
 
-  parseConfig(config) {
-    refuseUnsupportedKeys(config, keys);
-    const reader = new ConfigReader(config);
+  parseConfig(config, note) {
+    const reader = openConfig(config, keys, note);
     const sizes = decoderSizes(reader, { max_position_embeddings: 32768, num_key_value_heads: 32, head_dim: 128 });
-    const window = reader.flag('use_sliding_window', false) ? reader.size('sliding_window', 4096) : undefined;
+    const window = reader.flag('use_sliding_window', false) ? reader.count('sliding_window', 4096) : undefined;
     const firstWindowed = reader.count('max_window_layers', 28);
     return {
       ...sizes,
       intermediate_size: reader.size('intermediate_size'),
-      hidden_act: reader.choice('hidden_act', ACTIVATIONS, 'silu'),
+      hidden_act: activationOf(reader, 'hidden_act', 'silu'),
       rms_norm_eps: reader.positive('rms_norm_eps', 1e-6),
       attention_bias: reader.flag('attention_bias', false),
       windows: layerWindows(reader, sizes.num_hidden_layers, window, (layer) => layer >= firstWindowed),
-      rope: ropeParameters(config, sizes.max_position_embeddings),
+      rope: ropeParameters(reader, { maxPositions: sizes.max_position_embeddings }),
     };
   },
 

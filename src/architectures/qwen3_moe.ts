@@ -1,14 +1,7 @@
 import { selfAttention, selfAttentionWeights } from '../blocks/attention.js';
-import {
-  ConfigReader,
-  decoderSizes,
-  INERT_KEYS,
-  layerWindows,
-  refuseUnsupportedKeys,
-  SIZE_KEYS,
-} from '../blocks/config.js';
+import { decoderSizes, INERT_KEYS, openConfig, SIZE_KEYS, sameWindows } from '../blocks/config.js';
 import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights } from '../blocks/decoder.js';
-import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
+import { type ActivationName, activationOf, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
 import { expertNames, plainRouting, type Routing, routedExperts, routedExpertsWeights } from '../blocks/moe.js';
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
 import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
@@ -37,15 +30,17 @@ const keys: ConfigKeys = {
     'attention_bias',
     'use_sliding_window',
     'sliding_window',
+    'layer_types',
     'decoder_sparse_step',
     'mlp_only_layers',
     'num_experts',
     'num_experts_per_tok',
     'norm_topk_prob',
   ],
-  // transformers reads neither: with use_sliding_window every layer slides
-  inert: [...INERT_KEYS, 'max_window_layers', 'layer_types', 'output_router_logits', 'router_aux_loss_coef'],
-  unsupported: { partial_rotary_factor: [null, 1] },
+  // transformers does not read max_window_layers: with use_sliding_window every layer slides
+  inert: [...INERT_KEYS, 'max_window_layers', 'output_router_logits', 'router_aux_loss_coef'],
+  unsupported: {},
+  aliases: [['num_local_experts', 'num_experts']],
 };
 
 const attention = (config: Qwen3MoeConfig) => ({
@@ -60,9 +55,8 @@ const names = (index: number) => expertNames(`${layerPath(index)}.mlp`);
 export default {
   keys,
 
-  parseConfig(config) {
-    refuseUnsupportedKeys(config, keys);
-    const reader = new ConfigReader(config);
+  parseConfig(config, note) {
+    const reader = openConfig(config, keys, note);
     const sizes = decoderSizes(reader, { max_position_embeddings: 32768, num_key_value_heads: 4 });
     const window = reader.flag('use_sliding_window', false) ? reader.size('sliding_window', 4096) : undefined;
     const dense = reader.integers('mlp_only_layers') ?? [];
@@ -73,10 +67,10 @@ export default {
       ...sizes,
       intermediate_size: reader.size('intermediate_size', 6144),
       moe_intermediate_size: reader.size('moe_intermediate_size', 768),
-      hidden_act: reader.choice('hidden_act', ACTIVATIONS, 'silu'),
+      hidden_act: activationOf(reader, 'hidden_act', 'silu'),
       rms_norm_eps: reader.positive('rms_norm_eps', 1e-6),
       attention_bias: reader.flag('attention_bias', false),
-      windows: layerWindows(new ConfigReader({}), sizes.num_hidden_layers, window, () => true),
+      windows: sameWindows(reader, sizes.num_hidden_layers, window),
       sparse: Array.from(
         { length: sizes.num_hidden_layers },
         (_, index) => experts > 0 && !dense.includes(index) && (index + 1) % step === 0,
@@ -86,7 +80,7 @@ export default {
         experts === 0 ? 0 : reader.size('num_experts_per_tok', 8),
         reader.flag('norm_topk_prob', false),
       ),
-      rope: ropeParameters(config, sizes.max_position_embeddings),
+      rope: ropeParameters(reader, { maxPositions: sizes.max_position_embeddings }),
     };
   },
 

@@ -1,14 +1,7 @@
 import { selfAttention, selfAttentionWeights } from '../blocks/attention.js';
-import {
-  ConfigReader,
-  decoderSizes,
-  INERT_KEYS,
-  layerWindows,
-  refuseUnsupportedKeys,
-  SIZE_KEYS,
-} from '../blocks/config.js';
+import { decoderSizes, INERT_KEYS, layerWindows, openConfig, SIZE_KEYS } from '../blocks/config.js';
 import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights } from '../blocks/decoder.js';
-import { ACTIVATIONS, type ActivationName, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
+import { type ActivationName, activationOf, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
 import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
 
@@ -40,7 +33,7 @@ const keys: ConfigKeys = {
     'layer_types',
   ],
   inert: [...INERT_KEYS, 'max_window_layers'],
-  unsupported: { partial_rotary_factor: [null, 1] },
+  unsupported: {},
 };
 
 const attention = (config: SmolLM3Config) => ({ qkvBias: config.attention_bias, outputBias: config.attention_bias });
@@ -49,9 +42,8 @@ const attention = (config: SmolLM3Config) => ({ qkvBias: config.attention_bias, 
 export default {
   keys,
 
-  parseConfig(config) {
-    refuseUnsupportedKeys(config, keys);
-    const reader = new ConfigReader(config);
+  parseConfig(config, note) {
+    const reader = openConfig(config, keys, note);
     const sizes = decoderSizes(reader, {
       max_position_embeddings: 32768,
       num_key_value_heads: 4,
@@ -64,20 +56,25 @@ export default {
     const rotates = Array.from({ length: layers }, (_, index) =>
       listed ? listed[index] !== 0 : (index + 1) % interval !== 0,
     );
-    const slides = reader.flag('use_sliding_window', false) && reader.has('sliding_window');
-    const window = slides ? reader.size('sliding_window') : undefined;
-    // layer_types count only where the model slides at all
-    const types = new ConfigReader(slides ? config : {});
+    const slides = reader.flag('use_sliding_window', false);
+    const window = reader.has('sliding_window') ? reader.count('sliding_window') : undefined;
+    const windows = layerWindows(reader, layers, window, (layer) => slides && !rotates[layer]);
+    if (!slides && windows.some((each) => each > 0)) {
+      reader.note(
+        `config.json: "use_sliding_window" is false and "layer_types" names layers with a window: they have one of ` +
+          `${window}, as in transformers, whose masks follow "layer_types".`,
+      );
+    }
     return {
       ...sizes,
       intermediate_size: reader.size('intermediate_size', 11008),
-      hidden_act: reader.choice('hidden_act', ACTIVATIONS, 'silu'),
+      hidden_act: activationOf(reader, 'hidden_act', 'silu'),
       rms_norm_eps: reader.positive('rms_norm_eps', 1e-6),
       attention_bias: reader.flag('attention_bias', false),
       mlp_bias: reader.flag('mlp_bias', false),
       rotates,
-      windows: layerWindows(types, layers, window, (layer) => !rotates[layer]),
-      rope: ropeParameters({ rope_theta: 2e6, ...config }, sizes.max_position_embeddings),
+      windows,
+      rope: ropeParameters(reader, { maxPositions: sizes.max_position_embeddings, defaultTheta: 2e6 }),
     };
   },
 

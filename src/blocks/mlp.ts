@@ -1,9 +1,29 @@
 import type { GraphBuilder, Value } from '../graph/builder.js';
+import type { ConfigReader } from './config.js';
 import { linear } from './decoder.js';
 
-/** Activation functions by their name in config.json's `hidden_act`. */
-export const ACTIVATIONS = ['silu', 'gelu_pytorch_tanh', 'gelu', 'relu'] as const;
-export type ActivationName = (typeof ACTIVATIONS)[number];
+export type ActivationName = 'silu' | 'gelu_pytorch_tanh' | 'gelu' | 'relu' | 'quick_gelu' | 'relu2';
+
+/** Names of activation functions in transformers (ACT2FN), by the function: some have several, equal but for rounding. */
+const ACTIVATIONS: Record<string, ActivationName> = {
+  silu: 'silu',
+  swish: 'silu',
+  gelu: 'gelu',
+  gelu_python: 'gelu',
+  gelu_pytorch_tanh: 'gelu_pytorch_tanh',
+  gelu_python_tanh: 'gelu_pytorch_tanh',
+  gelu_new: 'gelu_pytorch_tanh',
+  gelu_fast: 'gelu_pytorch_tanh',
+  gelu_accurate: 'gelu_pytorch_tanh',
+  quick_gelu: 'quick_gelu',
+  relu: 'relu',
+  relu2: 'relu2',
+};
+
+/** The activation function that a config names. Throws InvalidInputError for one that is not drawn. */
+export function activationOf(reader: ConfigReader, key: string, fallback: ActivationName): ActivationName {
+  return ACTIVATIONS[reader.choice(key, Object.keys(ACTIVATIONS), fallback)];
+}
 
 /** Gated MLP: down(f(gate x) * up x), weights under `<path>.gate_proj`, `.up_proj` and `.down_proj`. */
 export function gatedMlp(

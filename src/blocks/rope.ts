@@ -1,12 +1,45 @@
 import { InvalidInputError } from '../core/errors.js';
 import type { Json, JsonObject } from '../core/json.js';
 import type { RotaryTable, WeightSource } from '../core/weights.js';
-import { ConfigReader, refuseUnsupportedKeys } from './config.js';
+import { ConfigReader, refuse, refuseUnsupportedKeys, show } from './config.js';
 
 const f32 = Math.fround;
 
 /** Config keys that this block reads. */
-export const ROPE_KEYS = ['rope_theta', 'rope_scaling', 'rope_parameters', 'original_max_position_embeddings'];
+export const ROPE_KEYS = [
+  'rope_theta',
+  'rope_scaling',
+  'rope_parameters',
+  'original_max_position_embeddings',
+  'partial_rotary_factor',
+];
+
+/** Keys that a rope may hold, whatever its type; what is in none of these is reported like any unknown key. */
+const SETTINGS = [
+  'attention_factor',
+  'beta_fast',
+  'beta_slow',
+  'factor',
+  'finetuned',
+  'high_freq_factor',
+  'long_factor',
+  'low_freq_factor',
+  'mscale',
+  'mscale_all_dim',
+  'original_max_position_embeddings',
+  'partial_rotary_factor',
+  'rope_theta',
+  'rope_type',
+  'short_factor',
+  'truncate',
+  'type',
+];
+
+/** Settings of a rope that matter and are not drawn, with their neutral values. */
+const UNSUPPORTED = { llama_4_scaling_beta: [null, 0] };
+
+/** Kinds of layers that may have a rope of their own. */
+const LAYER_KINDS = ['full_attention', 'sliding_attention'];
 
 /** Rotary frequencies of a model, float32, and the factor on its cosines and sines. */
 export interface Rope {
@@ -21,38 +54,186 @@ export interface RopeParameters {
   reader: ConfigReader;
   maxPositions: number;
   originalPositions: number;
+  /** Part of each head that is rotated. */
+  part: number;
+  /** Whether YaRN's range is rounded to whole frequencies. */
+  truncate: boolean;
+}
+
+/** How a family reads its rope. */
+export interface RopeRules {
+  maxPositions: number;
+  /** rope_theta where the config has none. */
+  defaultTheta?: number;
+  /** Whether the family rotates a part of each head (`partial_rotary_factor`); others ignore it or cannot have it. */
+  rotatesPart?: boolean;
+  /** The original length where none stands beside the rope, in a family that never reads the one inside. */
+  lengthBeside?: number;
+}
+
+const isObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const nonEmpty = (value: JsonObject | undefined) => (value && Object.keys(value).length > 0 ? value : undefined);
+
+/** Keys inside of `rope_scaling` and `rope_parameters` that nothing here reads, with their paths. */
+export function unknownRopeKeys(config: JsonObject): string[] {
+  const within = (value: Json | undefined, path: string): string[] => {
+    if (!isObject(value)) return [];
+    return Object.keys(value).flatMap((key) => {
+      if (LAYER_KINDS.includes(key)) return within(value[key], `${path}.${key}`);
+      return SETTINGS.includes(key) || Object.hasOwn(UNSUPPORTED, key) ? [] : [`${path}.${key}`];
+    });
+  };
+  return ['rope_parameters', 'rope_scaling'].flatMap((key) => within(config[key], key)).sort();
 }
 
 /**
- * Reads the rope of a config: `rope_theta` and `rope_scaling` (transformers 4, `type` or `rope_type`) or
- * `rope_parameters` (transformers 5; with one object for each layer type, `layerType` says which). A part of each head
- * alone to be rotated (`partial_rotary_factor`, which transformers 5 keeps here) is refused unless the family says that
- * it settles that itself.
+ * Reads the one rope of a config: `rope_theta` and `rope_scaling` (transformers 4) or `rope_parameters` (transformers 5).
+ * As in transformers 5.18 a `rope_scaling` that is not empty replaces `rope_parameters` with all that is in it.
  */
-export function ropeParameters(
-  config: JsonObject,
-  maxPositions: number,
-  { layerType, settlesPart = false }: { layerType?: string; settlesPart?: boolean } = {},
+export function ropeParameters(config: ConfigReader, rules: RopeRules): RopeParameters {
+  const scaling = nonEmpty(config.object('rope_scaling'));
+  const parameters = nonEmpty(config.object('rope_parameters'));
+  const settings = scaling ?? parameters ?? {};
+  const kinds = LAYER_KINDS.filter((kind) => isObject(settings[kind]));
+  if (kinds.length > 0) {
+    refuse(
+      scaling ? 'rope_scaling' : 'rope_parameters',
+      settings,
+      'one rope: this family has none for each kind of layer',
+    );
+  }
+  const rope = standardRope(config, settings, rules);
+  if (scaling && parameters) {
+    const other = standardRope(new ConfigReader({ ...config.config, rope_scaling: null }), parameters, rules);
+    if (!sameRope(rope, other)) {
+      config.note(
+        'config.json: "rope_scaling" and "rope_parameters" differ: "rope_scaling" is taken and nothing of the other, as ' +
+          `transformers does; rope_theta is ${rope.rope_theta}, ${thetaPlace(config, settings)}.`,
+      );
+    }
+  }
+  return rope;
+}
+
+const thetaPlace = (config: ConfigReader, settings: JsonObject) =>
+  'rope_theta' in settings
+    ? 'the one inside of it'
+    : 'rope_theta' in config.config
+      ? 'the one beside it'
+      : "the family's default";
+
+function sameRope(a: RopeParameters, b: RopeParameters): boolean {
+  const plain = ({ reader, ...rest }: RopeParameters) => {
+    const {
+      type: _,
+      rope_type: __,
+      rope_theta: ___,
+      original_max_position_embeddings: ____,
+      ...settings
+    } = reader.config;
+    return JSON.stringify([Object.entries(rest), Object.entries(settings).sort()]);
+  };
+  return plain(a) === plain(b);
+}
+
+/** One rope of a config: `settings` as they stand, completed from what stands beside them. */
+export function standardRope(
+  config: ConfigReader,
+  settings: JsonObject,
+  { maxPositions, defaultTheta = 10000, rotatesPart = false, lengthBeside }: RopeRules,
 ): RopeParameters {
-  const top = new ConfigReader(config);
-  let parameters = top.object('rope_parameters') ?? top.object('rope_scaling') ?? {};
-  const nested = layerType === undefined ? undefined : parameters[layerType];
-  if (nested && typeof nested === 'object' && !Array.isArray(nested)) parameters = nested;
-  const reader = new ConfigReader(parameters);
-  if (!settlesPart)
-    refuseUnsupportedKeys(parameters, { read: [], inert: [], unsupported: { partial_rotary_factor: [null, 1] } });
-  // gpt-oss-like configs keep the original length beside the rope, transformers 5 inside it
-  const originalPositions = reader.size(
-    'original_max_position_embeddings',
-    top.size('original_max_position_embeddings', maxPositions),
-  );
+  refuseUnsupportedKeys(settings, UNSUPPORTED, 'rope_parameters.');
+  const reader = new ConfigReader(settings, config.note);
+  // transformers: where a key stands its value counts, null as well
+  const { rope_theta: beside = defaultTheta } = config.config;
+  const theta = new ConfigReader({ rope_theta: beside, ...settings }).positive('rope_theta');
+  tellApart(config, settings, 'rope_theta');
+  const type = ropeType(reader);
+  const part = rotatedPart(config, settings, { type, rotatesPart });
   return {
-    rope_type: reader.text('rope_type', reader.text('type', 'default')),
-    rope_theta: reader.positive('rope_theta', top.positive('rope_theta', 10000)),
+    rope_type: type,
+    rope_theta: theta,
     reader,
     maxPositions,
-    originalPositions,
+    originalPositions: originalLength(config, reader, type, maxPositions, lengthBeside),
+    part,
+    truncate: reader.flag('truncate', true),
   };
+}
+
+/** Says that the value inside of the rope is taken where another one stands beside it. */
+function tellApart(config: ConfigReader, settings: JsonObject, key: string): void {
+  const [inside, beside] = [settings[key], config.config[key]];
+  if (inside === undefined || beside === undefined || beside === null || inside === beside) return;
+  config.note(
+    `config.json: "${key}" is ${show(inside)} inside of the rope and ${show(beside)} beside it: ${show(inside)} is taken, ` +
+      'as transformers does.',
+  );
+}
+
+function ropeType(reader: ConfigReader): string {
+  const { rope_type: newer, type: older } = reader.config;
+  if (newer === undefined) return reader.text('type', 'default');
+  if (typeof newer !== 'string') return refuse('rope_type', newer, 'a string');
+  if (typeof older === 'string' && older !== newer) {
+    reader.note(`config.json: a rope has the rope_type "${newer}" and the type "${older}": "${newer}" is taken.`);
+  }
+  return newer;
+}
+
+function originalLength(
+  config: ConfigReader,
+  reader: ConfigReader,
+  type: string,
+  maxPositions: number,
+  lengthBeside?: number,
+): number {
+  const key = 'original_max_position_embeddings';
+  const inside = reader.config[key];
+  const beside = config.config[key] ?? (config.config[key] === null ? null : lengthBeside);
+  if (!SCALED_BY_LENGTH.includes(type)) return Number(inside ?? beside ?? maxPositions);
+  const taken = new ConfigReader({
+    [key]: beside === undefined ? (inside === undefined ? maxPositions : inside) : beside,
+  });
+  if (inside !== undefined && beside !== undefined && inside !== beside) {
+    const named =
+      config.config[key] === undefined
+        ? `${show(beside)} is what this family takes without one`
+        : `${show(beside)} stands`;
+    config.note(
+      `config.json: "${key}" is ${show(inside)} inside of the rope, and ${named} beside it: ${show(beside)} is taken, as ` +
+        'transformers does.',
+    );
+  }
+  return taken.size(key);
+}
+
+/** Types of rope that are scaled by the original length. */
+const SCALED_BY_LENGTH = ['yarn', 'llama3', 'longrope', 'su'];
+
+/**
+ * The part of each head that is rotated. transformers passes over `partial_rotary_factor` in families that rotate whole
+ * heads, as long as the rope is not scaled; with another rope it fails.
+ */
+function rotatedPart(
+  config: ConfigReader,
+  settings: JsonObject,
+  { type, rotatesPart }: { type: string; rotatesPart: boolean },
+): number {
+  const key = 'partial_rotary_factor';
+  const value = key in settings ? settings[key] : (config.config[key] ?? 1);
+  if (value === 1) return 1;
+  if (rotatesPart) {
+    tellApart(config, settings, key);
+    return new ConfigReader({ [key]: value }).positive(key);
+  }
+  if (type !== 'default') return refuse(key, value, `1 with rope_type "${type}" in this family`);
+  config.note(
+    `config.json: "${key}" is ${show(value)}: passed over, as transformers rotates whole heads in this family.`,
+  );
+  return 1;
 }
 
 /** theta^(2i/dim) in float32, as torch computes it from an arange. */
@@ -76,9 +257,10 @@ function yarn(rope: RopeParameters, dim: number): Rope {
       : yarnMagnitude(factor);
   const correctionDim = (rotations: number) =>
     (dim * Math.log(originalPositions / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
-  const truncate = reader.flag('truncate', true);
-  const fast = correctionDim(reader.number('beta_fast', 32));
-  const slow = correctionDim(reader.number('beta_slow', 1));
+  const { truncate } = rope;
+  // transformers: 0 counts as none
+  const fast = correctionDim(reader.number('beta_fast', 32) || 32);
+  const slow = correctionDim(reader.number('beta_slow', 1) || 1);
   const low = Math.max(truncate ? Math.floor(fast) : fast, 0);
   let high = Math.min(truncate ? Math.ceil(slow) : slow, dim - 1);
   if (low === high) high += 0.001;

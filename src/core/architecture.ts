@@ -23,6 +23,8 @@ export interface ConfigKeys {
   read: string[];
   inert: string[];
   unsupported: Record<string, Json[]>;
+  /** Two names of one setting, the first of which wins where both stand (transformers: attribute_map). */
+  aliases?: [wins: string, yields: string][];
 }
 
 export interface ArchitectureOptions {
@@ -33,8 +35,11 @@ export interface ArchitectureOptions {
 /** A model family: one file that reads like the paper. It knows neither its quantization nor its device. */
 export interface Architecture<C extends DecoderConfig = DecoderConfig> {
   keys: ConfigKeys;
-  /** Reads a config.json; throws InvalidInputError that names the key. */
-  parseConfig(config: JsonObject): C;
+  /**
+   * Reads a config.json; throws InvalidInputError that names the key. `note` hears which of two answers was taken where
+   * the config gives two.
+   */
+  parseConfig(config: JsonObject, note?: (text: string) => void): C;
   /**
    * The config of a checkpoint that lacks a whole part which its config.json names, and what to say of it; undefined
    * where all is there. `stores` tells whether any tensor has a name that starts so.

@@ -27,6 +27,8 @@ export interface Checkpoint {
   files: CheckpointFile[];
   /** Tokenizer and other small files that a package takes over unchanged, names inside `dir`. */
   companions: string[];
+  /** What was decided where the directory gives two answers. */
+  notes?: string[];
 }
 
 export interface FileRange {

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Checkpoint, CheckpointFile, TensorRef } from '../core/checkpoint.js';
 import { InvalidInputError } from '../core/errors.js';
-import type { JsonObject } from '../core/json.js';
+import type { Json, JsonObject } from '../core/json.js';
 import { ggufFileAt, openGgufCheckpoint } from './gguf/checkpoint.js';
 import { refusePointerFile } from './lfs-pointer.js';
 import { readSafetensorsHeader } from './safetensors.js';
@@ -44,7 +44,7 @@ export function openCheckpoint(dir: string): Checkpoint {
   if (!config) {
     throw new InvalidInputError(`${dir}: has no config.json.`, 'give the directory of a Hugging Face checkpoint.');
   }
-  const { tensors, files } = openWeights(dir);
+  const { tensors, files, notes } = openWeights(dir, config);
   return {
     dir,
     config,
@@ -52,6 +52,7 @@ export function openCheckpoint(dir: string): Checkpoint {
     tensors,
     files,
     companions: companionsOf(dir),
+    notes,
   };
 }
 
@@ -72,13 +73,34 @@ export function accompanyingFiles(dir: string): string[] {
     .sort();
 }
 
-type Weights = { tensors: Map<string, TensorRef>; files: CheckpointFile[] };
+type Weights = { tensors: Map<string, TensorRef>; files: CheckpointFile[]; notes?: string[] };
 
-function openWeights(dir: string): Weights {
-  if (existsSync(join(dir, INDEX))) return openShards(dir);
-  const single = existsSync(join(dir, SINGLE)) ? SINGLE : loneSafetensors(dir);
-  const { tensors, size, headerSha256 } = readSafetensorsHeader(join(dir, single));
-  return { tensors, files: [{ name: single, size, headerSha256 }] };
+/** As transformers chooses: the file that config.json names, model.safetensors, then an index. */
+function openWeights(dir: string, config: JsonObject): Weights {
+  const { transformers_weights: named = null } = config;
+  if (named !== null) return openNamed(dir, named);
+  const [isSingle, isSharded] = [SINGLE, INDEX].map((name) => existsSync(join(dir, name)));
+  if (!isSingle && isSharded) return openShards(dir);
+  const weights = openSingle(dir, isSingle ? SINGLE : loneSafetensors(dir));
+  if (!isSharded || Object.values(indexOf(dir)).every((name) => name === SINGLE)) return weights;
+  const note = `${SINGLE} stands beside ${INDEX}: ${SINGLE} is read, as transformers does, and not the shards of the index.`;
+  return { ...weights, notes: [note] };
+}
+
+function openSingle(dir: string, name: string): Weights {
+  const { tensors, size, headerSha256 } = readSafetensorsHeader(join(dir, name));
+  return { tensors, files: [{ name, size, headerSha256 }] };
+}
+
+function openNamed(dir: string, name: Json): Weights {
+  if (typeof name !== 'string' || !name.endsWith('.safetensors') || !existsSync(join(dir, basename(name)))) {
+    throw new InvalidInputError(
+      `${dir}: config.json has the weights in "transformers_weights" ${JSON.stringify(name)}; needed is a safetensors file beside it.`,
+      'download this file, or remove the key where the weights are in model.safetensors.',
+    );
+  }
+  checkFileName(name);
+  return openSingle(dir, name);
 }
 
 /** A directory without the usual names may hold exactly one safetensors file. */
@@ -101,7 +123,7 @@ function loneSafetensors(dir: string): string {
 
 /** Every name of the index must be in its file, and every tensor of every file in the index. */
 function openShards(dir: string): Weights {
-  const map = weightMap(readJsonObject(join(dir, INDEX)) as JsonObject);
+  const map = indexOf(dir);
   const tensors = new Map<string, TensorRef>();
   const files: CheckpointFile[] = [];
   const names = [...new Set(Object.values(map))].sort();
@@ -143,6 +165,8 @@ function checkFileName(name: string): void {
     );
   }
 }
+
+const indexOf = (dir: string) => weightMap(readJsonObject(join(dir, INDEX)) as JsonObject);
 
 function weightMap(index: JsonObject): Record<string, string> {
   const map = index.weight_map;

@@ -12,7 +12,7 @@
  * | Rotary | x, cos [P, r/2], sin [P, r/2] | heads, head_dim, offset, rotary_dim, interleaved | values [offset, offset + r) of each head rotated by position: pairs (i, i + r/2), or (2i, 2i + 1) where interleaved = 1, which also leaves them interleaved |
  * | Attention | q [.., heads * head_dim], k [.., kv_heads * head_dim], v [.., kv_heads * v_head_dim] | layer, heads, kv_heads, head_dim, v_head_dim, scale, window, softcap | causal softmax(cap(q k^T scale)) v; window W > 0: only the last W keys, the own one included; softcap 0: none |
  * | LatentAttention | q [.., heads * (nope + rope)], c [.., kv_lora], k_rope [.., rope], kv_b [heads * (nope + v), kv_lora] | layer, heads, nope, rope, v_head_dim, kv_lora, scale | MLA: per head k = [kv_b_k c, k_rope], v = kv_b_v c; q and k_rope come rotated, c normalised |
- * | Activation | x | function: silu, gelu_pytorch_tanh, gelu, relu | |
+ * | Activation | x | function: silu, gelu_pytorch_tanh, gelu, relu, quick_gelu, relu2 | |
  * | Add, Mul | a, b | | elementwise |
  * | Scale | x | factor | x * factor |
  * | Softcap | x | cap | cap * tanh(x / cap) |

@@ -42,7 +42,7 @@ export function coverageOf(model: Model, graphs: Graph[], logical: Map<string, L
     else missing.push(name);
   }
   const ignored = [...(model.architecture.ignored ?? [])];
-  // transformers overwrites a stored head with the embedding where the two are tied
+  // a stored head that is tied equals the embedding
   if (model.config.tie_word_embeddings) ignored.push('lm_head.weight');
   const unused = [...model.checkpoint.tensors.keys()].filter(
     (name) => !used.has(name) && !ignored.some((glob) => matchesGlob(name, glob)),

@@ -3,7 +3,9 @@ import type { Checkpoint } from '../core/checkpoint.js';
 import { InvalidInputError } from '../core/errors.js';
 import type { Graph } from '../core/graph.js';
 import type { JsonObject } from '../core/json.js';
-import { find, ids, unknownId } from '../registry.js';
+import { find, ids } from '../registry.js';
+import { otherClass, unknownModelType } from './model-type.js';
+import { OWN_HEAD, storesOwnHead } from './stored-head.js';
 
 /** A checkpoint with the entry that draws it and its parsed config. */
 export interface Model {
@@ -31,15 +33,26 @@ export async function openModel(
   const architecture = await find('architectures', id);
   if (!architecture) {
     throw new InvalidInputError(
-      `config.json: model_type ${JSON.stringify(id)} is not supported. ${unknownId('architectures', id)}`,
+      `config.json: ${await unknownModelType(checkpoint.config)}`,
       'convert a checkpoint of a supported family.',
     );
   }
-  const config = architecture.parseConfig(checkpoint.config);
+  for (const text of checkpoint.notes ?? []) note?.(text);
+  const other = otherClass(checkpoint.config);
+  if (other) note?.(other);
+  const config = architecture.parseConfig(checkpoint.config, note);
   const stores = (prefix: string) => names.length === 0 || names.some((name) => name.startsWith(prefix));
   const fewer = architecture.withoutMissingPart?.(config, stores);
   if (fewer) note?.(fewer.note);
-  return { checkpoint, architecture, config: fewer?.config ?? config };
+  const model = { checkpoint, architecture, config: fewer?.config ?? config };
+  if (!model.config.tie_word_embeddings || !storesOwnHead(checkpoint)) return model;
+  note?.(OWN_HEAD);
+  const tie_word_embeddings = false;
+  return {
+    checkpoint: { ...checkpoint, config: { ...checkpoint.config, tie_word_embeddings } },
+    architecture,
+    config: { ...model.config, tie_word_embeddings },
+  };
 }
 
 /** Draws every graph of a model, by name: `decoder` and those that its checkpoint adds. */

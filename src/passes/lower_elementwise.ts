@@ -14,6 +14,12 @@ function activation(node: GraphNode, into: Replacement): void {
     into.onnx('Gelu', name, [x], {}, output);
   } else if (kind === 'relu') {
     into.onnx('Relu', name, [x], {}, output);
+  } else if (kind === 'relu2') {
+    const bent = into.onnx('Relu', `${name}/Relu`, [x]);
+    into.onnx('Mul', `${name}/Mul`, [bent, bent], {}, output);
+  } else if (kind === 'quick_gelu') {
+    const steeper = into.onnx('Mul', `${name}/Scale`, [x, into.graph.constant('FLOAT', 1.702)]);
+    into.onnx('Mul', `${name}/Mul`, [x, into.onnx('Sigmoid', `${name}/Sigmoid`, [steeper])], {}, output);
   } else {
     throw new Error(`${name}: no lowering for the activation ${kind}`);
   }

@@ -1,4 +1,5 @@
-import { SIZE_KEYS, unknownKeys } from '../blocks/config.js';
+import { SIZE_KEYS } from '../blocks/config.js';
+import { unreadKeys } from '../blocks/unknown-keys.js';
 import type { DecoderConfig } from '../core/architecture.js';
 import type { Dtype } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
@@ -87,7 +88,7 @@ async function inspectCheckpoint(dir: string): Promise<CheckpointInspection> {
       sizes: Object.fromEntries(SIZE_KEYS.map((key) => [key, model.config[key]])) as CheckpointInspection['sizes'],
       coverage: { used: used.length, missing, unused },
       problem: null,
-      unknownConfigKeys: unknownKeys(checkpoint.config, model.architecture.keys),
+      unknownConfigKeys: unreadKeys(checkpoint.config, model.architecture.keys),
     };
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error;

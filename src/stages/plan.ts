@@ -1,4 +1,4 @@
-import { unknownKeys } from '../blocks/config.js';
+import { unreadKeys } from '../blocks/unknown-keys.js';
 import type { Calibration } from '../core/calibration.js';
 import type { Checkpoint, FileRange } from '../core/checkpoint.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
@@ -117,7 +117,7 @@ export async function plan(
   note?: (text: string) => void,
 ): Promise<Plan> {
   const model = await openModel(checkpoint, note);
-  const unreadConfigKeys = unknownKeys(checkpoint.config, model.architecture.keys);
+  const unreadConfigKeys = unreadKeys(checkpoint.config, model.architecture.keys);
   if (request.strictConfig && unreadConfigKeys.length > 0) refuseUnread(unreadConfigKeys, model.config.model_type);
   const targetId = request.target ?? 'cpu';
   const target: Target | undefined = await find('targets', targetId);
@@ -143,7 +143,7 @@ export async function plan(
   const config = graphs.some(({ pipeline }) => pipeline) ? genaiPipelineConfig : genaiConfig;
   return {
     options,
-    checkpoint: { dir: checkpoint.dir, files: checkpoint.files, config: checkpoint.config },
+    checkpoint: { dir: checkpoint.dir, files: checkpoint.files, config: model.checkpoint.config },
     graphs,
     files: layout.files(),
     jobs: layout.jobs,

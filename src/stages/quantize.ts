@@ -6,6 +6,7 @@ import type { ProgressListener } from '../core/progress.js';
 import type { QuantizeReport } from '../core/quantize-report.js';
 import { schemeText } from '../core/scheme-text.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
+import { withOwnHead } from '../model/stored-head.js';
 import { quantizeReportFiles } from '../report/quantize-files.js';
 import { quantizeText } from '../report/quantize-text.js';
 import { parseQuantizeGate } from './quantize-gates.js';
@@ -53,7 +54,8 @@ export async function quantize(
   onNote: (text: string) => void = () => {},
 ): Promise<QuantizeResult> {
   const { gates, reports } = reporting(settings);
-  const checkpoint = openCheckpoint(checkpointDir);
+  const checkpoint = withOwnHead(openCheckpoint(checkpointDir), onNote);
+  for (const text of checkpoint.notes ?? []) onNote(text);
   const dressing = await dressingOf(request);
   const options = await quantizeOptions(request, dressing);
   const isGridLeftOpen =

@@ -2,6 +2,8 @@
 const functions: Record<string, (x: number) => number> = {
   silu: (x) => x / (1 + Math.exp(-x)),
   relu: (x) => Math.max(0, x),
+  relu2: (x) => Math.max(0, x) ** 2,
+  quick_gelu: (x) => x / (1 + Math.exp(-1.702 * x)),
   gelu: (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2)),
   gelu_pytorch_tanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
 };
