@@ -318,7 +318,11 @@ family('phi3', {
     }
     return shapes;
   },
-  config: (settings) => plainly('phi3', settings),
+  // transformers reads this family's original length beside the rope alone
+  config: (settings) => ({
+    ...plainly('phi3', settings),
+    ...(settings.longrope ? { original_max_position_embeddings: 64 } : {}),
+  }),
   compute: phi3,
   requests: [{ contextLength: 64 }],
   runs: 6,

@@ -1,5 +1,5 @@
 /** Folders that give two answers: the one that transformers takes, and what is said of it. */
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -199,6 +199,44 @@ test('a stored head that differs from the tied table is kept, in a package and i
   );
   assert.match(written.join(), /the stored head is taken/);
   assert.is(JSON.parse(readFileSync(join(out, 'config.json'), 'utf8')).tie_word_embeddings, false);
+});
+
+test('every fixture of a drawn family passes --strict-config', async () => {
+  let count = 0;
+  for (const name of readdirSync(fixturePath('.'))) {
+    const file = join(fixturePath(name), 'config.json');
+    if (!existsSync(file)) continue;
+    const config: JsonObject = JSON.parse(readFileSync(file, 'utf8'));
+    const architecture = await find('architectures', config.model_type as string);
+    if (!architecture) continue;
+    assert.equal(unreadKeys(config, architecture.keys), [], name);
+    count += 1;
+  }
+  assert.ok(count > 10);
+});
+
+test('quantize keeps what JSON has no word for, and the numbers as they are written', async () => {
+  const dir = checkpoint('infinity', 'llama', {});
+  const file = join(dir, 'config.json');
+  const text = readFileSync(file, 'utf8').replace(
+    '{',
+    '{"time_step_limit": [0.0, Infinity], "fifty": 50.0, "small": 1e-06, ',
+  );
+  writeFileSync(file, text);
+  const out = work.path('infinity-out');
+  const settings = { output: out, dryRun: false, workers: 0 };
+  await quantize(dir, { layout: 'plain', weights: 'bf16' }, settings, () => {}, new AbortController().signal);
+  const written = readFileSync(join(out, 'config.json'), 'utf8');
+  assert.match(written, /"time_step_limit": \[\s*0\.0,\s*Infinity\s*\]/);
+  assert.match(written, /"fifty": 50\.0,/);
+  assert.match(written, /"small": 1e-06,/);
+  const { notes } = await noted(dir);
+  assert.equal(notes, []);
+});
+
+test('a setting that is read and not finite is named', async () => {
+  const reason = await read('llama', { rms_norm_eps: { __float__: 'Infinity' } }).catch((error) => error);
+  assert.match(reason.message, /"rms_norm_eps" is \{"__float__":"Infinity"\}; needed is a number/);
 });
 
 test('model.safetensors beside an index is read, and the index is named', async () => {
