@@ -91,6 +91,11 @@ export default class Quantize extends HalfbyteCommand {
       description: '<glob>=<scheme> for single tensors; the last match wins',
       helpGroup: 'TENSORS',
     }),
+    'unknown-architecture': Flags.boolean({
+      description:
+        'take a model of a family that is not drawn: go by the names of its tensors, and say what they are taken for',
+      helpGroup: 'TENSORS',
+    }),
     preset: option(
       ['mixed'] as const,
       'mixed: int8 for v_proj, down_proj and the first and last eighth of the layers',
@@ -150,6 +155,7 @@ export default class Quantize extends HalfbyteCommand {
         skip: flags.skip,
         override: flags.override,
         preset: flags.preset,
+        unknownArchitecture: flags['unknown-architecture'],
         maxShardSize: flags['max-shard-size'],
       },
       {

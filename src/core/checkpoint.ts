@@ -22,6 +22,8 @@ export interface CheckpointFile {
 export interface Checkpoint {
   dir: string;
   config: JsonObject;
+  /** Where settings of its quantization stand, if not in quantization_config; `config` has them there. */
+  settingsIn?: string;
   generationConfig: JsonObject;
   tensors: ReadonlyMap<string, TensorRef>;
   files: CheckpointFile[];

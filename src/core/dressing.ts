@@ -1,13 +1,16 @@
 import type { Dtype } from './dtype.js';
 import type { JsonObject } from './json.js';
+import type { MatrixKind } from './matrix-kinds.js';
 import type { Packed, PartSize, QuantizationArgs } from './scheme.js';
 import type { LogicalTensor, WeightSource } from './weights.js';
 
-/** A matrix of a checkpoint [rows, cols], by its stored name with the ending `.weight`. */
+/** A matrix of a checkpoint [rows, cols], by its stored name with the ending `.weight`, and what it is to the model. */
 export interface NamedMatrix {
   name: string;
   rows: number;
   cols: number;
+  /** Undefined where it is none of them, as for biases and for tensors of other than two axes. */
+  kind: MatrixKind | undefined;
 }
 
 /** A tensor of a dressed checkpoint: a part that `pack` fills, or small constant bytes. */
@@ -28,10 +31,15 @@ export interface Dressing {
   keeps?(args: QuantizationArgs): boolean;
   /** Type of float tensors that are left alone; undefined keeps each as it is stored. */
   floats?: Dtype;
-  /** Whether a matrix is one that engines of this layout expect quantized, by its name and sizes. */
+  /** Whether a matrix is one that engines of this layout expect quantized, by its kind, name and sizes. */
   quantizes(matrix: NamedMatrix, args: QuantizationArgs): boolean;
+  /**
+   * The module of which engines make a matrix a part, by its path; undefined for none. Matrices of one module are
+   * quantized alike. Absent where engines run every matrix by itself.
+   */
+  fused?(name: string): string | undefined;
   /** Matrices of one key share the scale of their tensors, as q, k and v that an engine fuses; undefined for none. */
-  sharedScale?(matrix: NamedMatrix, args: QuantizationArgs): string | undefined;
+  sharedScale?(matrix: Pick<NamedMatrix, 'name'>, args: QuantizationArgs): string | undefined;
   /** Rows that must be packed together, as 8 where zero points of eight rows share a word. */
   rowQuantum(args: QuantizationArgs): number;
   /** Parts of a matrix [rows, cols] as they are stored; exact sizes. Parts shorter than a row quantum end a tensor. */
@@ -44,6 +52,8 @@ export interface Dressing {
   config(dressed: DressedCheckpoint): JsonObject;
   /** `__metadata__` of the safetensors files besides `format: pt`. */
   metadata?: Record<string, string>;
+  /** How engines quantize activations beside weights of these settings, in the words of `Layout.activations`. */
+  activations?(args: QuantizationArgs): string | undefined;
   /** Further small files by name, as quantize_config.json. */
   files?(dressed: DressedCheckpoint): Record<string, string>;
   /** Set where a model is one file of another format than safetensors, which holds its settings and tokenizer too. */

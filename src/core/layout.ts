@@ -28,6 +28,8 @@ export interface Layout {
    * scheme has that grid, so that another one must round again.
    */
   grid?(source: PackedSource): QuantizationArgs | undefined;
+  /** How config.json has activations quantized where an engine multiplies, as `float8 dynamic`; none where it does not. */
+  activations?(config: JsonObject): string[];
   /** The scheme as whose parts `unpack` gives the rows where they are only read; default: that of `grid`. */
   readAs?(source: PackedSource): QuantizationArgs | undefined;
   /**

@@ -30,6 +30,8 @@ export interface QuantizeOptions {
   only: string[];
   skip: string[];
   overrides: { pattern: string; scheme: QuantizationArgs }[];
+  /** A model of a family that is not drawn goes by the names of its tensors. */
+  unknownArchitecture?: boolean;
   /** More bits for the first and last eighth of the layers, v_proj and down_proj. */
   mixed: QuantizationArgs | null;
   /** A mix that the layout has by name, as q4_k_m; `args` is its scheme of most matrices. */

@@ -2,6 +2,7 @@ import type { CalibrationOrigin } from './calibration.js';
 import type { CheckpointFile, FileRange } from './checkpoint.js';
 import type { Graph } from './graph.js';
 import type { JsonObject } from './json.js';
+import type { MatrixKind } from './matrix-kinds.js';
 import type { ConvertOptions, QuantizeOptions } from './options.js';
 import type { QuantizationArgs } from './scheme.js';
 import type { PipelineSettings } from './target.js';
@@ -90,4 +91,6 @@ export interface PlannedTensor {
   scheme: QuantizationArgs;
   fate: 'keeps' | 'rounds' | 'unquantized';
   nbytes: number;
+  /** What it is to the model, of tensors that a checkpoint names. */
+  kind?: MatrixKind;
 }

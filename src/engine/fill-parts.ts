@@ -10,6 +10,8 @@ import { locate } from '../sources/locate.js';
 import { openRows } from '../sources/read.js';
 import { forEachStoredRange, storedDtype } from '../sources/stored-rows.js';
 import type { JobParts } from './job-parts.js';
+import { checkKeptParts } from './kept-parts.js';
+import { type LostScale, lostScale } from './stored-scales.js';
 
 /** A job opened for work: how the parts of its scheme come about. */
 export interface PartFiller {
@@ -55,7 +57,18 @@ export async function openFiller(
     );
   if (unpacker && source.kind === 'packed') {
     const unpack = unpackInto(source, unpacker, inputs);
-    return { rowBytes: 0, fill: (from, count, _input, out) => unpack(from, count, args, views(count, out)) };
+    return {
+      rowBytes: 0,
+      fill(from, count, _input, out) {
+        const parts = views(count, out);
+        unpack(from, count, args, parts);
+        try {
+          checkKeptParts(parts, count, cols, args);
+        } catch (error) {
+          throw error instanceof NonFiniteWeight ? nonFinite(job, from, error) : error;
+        }
+      },
+    };
   }
 
   const { dtype, rowBytes, read } = await openReader(source, args, kernels, inputs, rooms);
@@ -78,6 +91,11 @@ export async function openFiller(
       } catch (error) {
         throw error instanceof NonFiniteWeight ? nonFinite(job, from, error) : error;
       }
+      if (out.scales === undefined) return;
+      const itemBytes = rowBytes / cols;
+      const weights = (first: number, each: number) => kernels.bytes(rows + first * itemBytes, each * itemBytes);
+      const lost = lostScale(views(count, out).scales, weights, dtype, cols, args);
+      if (lost) throw beyondFloat16(job, from, lost);
     },
   };
 }
@@ -172,6 +190,15 @@ function computeTable(
   const { buffer, byteOffset } = kernels.bytes(frequencies, 4 * inverse_frequencies.length);
   new Float32Array(buffer, byteOffset, inverse_frequencies.length).set(inverse_frequencies);
   kernels.rotary(frequencies, inverse_frequencies.length, from, count, Math.fround(attention_factor), part, out);
+}
+
+function beyondFloat16(job: Job, from: number, { row, column, isTooLarge }: LostScale): InvalidInputError {
+  const place = locate(job.source, from + row, column);
+  return new InvalidInputError(
+    `tensor "${place?.tensor ?? job.name}": the scale of the weights from row ${place?.row ?? from + row}, column ${place?.column ?? column} on ` +
+      `is too ${isTooLarge ? 'large' : 'small'} for float16: ${isTooLarge ? 'it would be infinite' : 'the weights would all be 0'}.`,
+    `--scales bf16 or f32 where the layout has them, or leave this tensor as it is: --skip '${job.name}' (--override '${job.name}=f32' in a package).`,
+  );
 }
 
 function nonFinite(job: Job, from: number, error: NonFiniteWeight): InvalidInputError {

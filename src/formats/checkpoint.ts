@@ -5,6 +5,7 @@ import { InvalidInputError } from '../core/errors.js';
 import type { Json, JsonObject } from '../core/json.js';
 import { ggufFileAt, openGgufCheckpoint } from './gguf/checkpoint.js';
 import { refusePointerFile } from './lfs-pointer.js';
+import { SETTINGS_FILES, withQuantizationSettings } from './quantization-settings.js';
 import { readSafetensorsHeader } from './safetensors.js';
 import { readJsonObject } from './text.js';
 
@@ -47,7 +48,7 @@ export function openCheckpoint(dir: string): Checkpoint {
   const { tensors, files, notes } = openWeights(dir, config);
   return {
     dir,
-    config,
+    ...withQuantizationSettings(dir, config, tensors),
     generationConfig: readJsonObject(join(dir, 'generation_config.json')) ?? {},
     tensors,
     files,
@@ -64,12 +65,13 @@ function companionsOf(dir: string): string[] {
 
 /** Configs, code and licences that belong to a model besides its companions; not its weights and their indexes. */
 export function accompanyingFiles(dir: string): string[] {
-  const isWritten = /^(config|quantize_config|halfbyte)\.json$|\.index\.json$/;
+  const isWritten = (name: string) =>
+    ['config.json', 'halfbyte.json', ...SETTINGS_FILES].includes(name) || name.endsWith('.index.json');
   const belongs = /\.(json|jinja|py|txt|model)$|^(LICENSE|NOTICE)/;
   const names = readdirSync(dir, { withFileTypes: true }).filter((entry) => !entry.isDirectory());
   return names
     .map(({ name }) => name)
-    .filter((name) => belongs.test(name) && !isWritten.test(name))
+    .filter((name) => belongs.test(name) && !isWritten(name))
     .sort();
 }
 

@@ -1,13 +1,13 @@
 import type { TensorRef } from '../core/checkpoint.js';
-import type { Json, JsonObject } from '../core/json.js';
 import type { Layout } from '../core/layout.js';
 import type { PackedSource } from '../core/weights.js';
 import { compressedDressing } from './compressed/dressing.js';
-import type { CompressedForm, ConfiguredSizes } from './compressed/form.js';
+import type { CompressedForm } from './compressed/form.js';
 import { fp4Packed } from './compressed/fp4_packed.js';
 import { naiveQuantized } from './compressed/naive_quantized.js';
 import { packQuantized } from './compressed/pack_quantized.js';
-import { floatTensors, isObject, quantizationConfig, refuseSetting } from './packing/stored-tensors.js';
+import { activationsIn, configuredSizes } from './compressed/settings.js';
+import { floatTensors, quantizationConfig } from './packing/stored-tensors.js';
 
 const FORMS: Record<string, CompressedForm> = {
   'pack-quantized': packQuantized,
@@ -23,7 +23,9 @@ export default {
   matches: (config) => quantizationConfig(config).quant_method === 'compressed-tensors',
 
   undress(tensors, config, values) {
-    const sizes = configuredSizes(quantizationConfig(config));
+    const sizes = configuredSizes(config);
+    const { kv_cache_scheme: cache } = quantizationConfig(config);
+    if (cache) values.note('kv_cache_scheme is passed over: it quantizes the cache of another engine, no weight.');
     const taken = new Set<string>();
     const logical = [...tensors.values()].flatMap((ref) => {
       const found = moduleOf(ref);
@@ -42,6 +44,7 @@ export default {
     return floats;
   },
 
+  activations: activationsIn,
   rowQuantum: (source) => formOf(source).rowQuantum(source),
   needs: (source, from, count) => formOf(source).needs(source, from, count),
   decode: (source, from, count, bytes, out) => formOf(source).decode(source, from, count, bytes, out),
@@ -67,23 +70,3 @@ const besides = (module: string) =>
   ['input_scale', 'input_zero_point', 'input_global_scale', 'output_scale', 'output_zero_point'].map(
     (each) => `${module}.${each}`,
   );
-
-/** Sizes of groups and blocks in config_groups. Throws InvalidInputError for sparse or unknown configurations. */
-function configuredSizes({ config_groups: groups, sparsity_config: sparsity }: JsonObject): ConfiguredSizes {
-  const sizes: ConfiguredSizes = { groups: [], blocks: [] };
-  if (groups !== undefined && !isObject(groups)) {
-    refuseSetting('compressed_tensors', 'config_groups', groups, 'an object');
-  }
-  if (isObject(sparsity) && sparsity.format !== undefined && sparsity.format !== 'dense') {
-    refuseSetting('compressed_tensors', 'sparsity_config.format', sparsity.format, '"dense"');
-  }
-  const isSize = (each: Json | undefined): each is number => Number.isSafeInteger(each) && (each as number) > 0;
-  for (const group of Object.values(groups ?? {})) {
-    const weights = isObject(group) ? group.weights : undefined;
-    if (!isObject(weights)) continue;
-    if (isSize(weights.group_size)) sizes.groups.push(weights.group_size);
-    const block = weights.block_structure;
-    if (Array.isArray(block) && block.length === 2 && block.every(isSize)) sizes.blocks.push(block as [number, number]);
-  }
-  return sizes;
-}

@@ -4,14 +4,28 @@ import { bitsOf, FLOAT_DTYPES, f8e4m3ToFloat32, widen } from '../core/dtype.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { Json, JsonObject } from '../core/json.js';
 import type { Layout, StoredValues } from '../core/layout.js';
-import { matrixKind } from '../core/matrix-kinds.js';
 import type { QuantizationArgs } from '../core/scheme.js';
 import type { LogicalTensor, PackedSource } from '../core/weights.js';
+import { fusedModule } from './packing/fused.js';
+import { checkSettings, type SettingKeys } from './packing/setting-keys.js';
 import { matrixOf } from './plain.js';
 
 /** DeepSeek's name misleads: the tensor holds what codes are multiplied by, not its inverse. */
 const SCALE = '_scale_inv';
 const E4M3 = Float32Array.from({ length: 256 }, (_, code) => f8e4m3ToFloat32(code));
+
+/** What DeepSeek, Qwen, MiniMax and transformers write; which modules are FP8 shows in the tensors. */
+const KEYS: SettingKeys = {
+  read: ['quant_method', 'fmt', 'weight_block_size', 'activation_scheme', 'scale_fmt'],
+  inert: [
+    'dequantize',
+    'ignored_layers',
+    'is_checkpoint_fp8_serialized',
+    'modules_to_convert',
+    'modules_to_not_convert',
+  ],
+  refused: {},
+};
 
 const BLOCK: [number, number] = [128, 128];
 
@@ -47,8 +61,9 @@ const dressing: Dressing = {
   },
 
   // vLLM builds eh_proj of multi-token prediction as a plain linear layer.
-  quantizes: ({ name }) => matrixKind(name) === 'linear' && !name.endsWith('.eh_proj.weight'),
+  quantizes: ({ kind, name }) => kind === 'linear' && !name.endsWith('.eh_proj.weight'),
 
+  fused: fusedModule,
   rowQuantum: () => BLOCK[0],
 
   parts: (rows, cols) => ({
@@ -72,8 +87,10 @@ const dressing: Dressing = {
     },
   ],
 
+  activations: () => 'float8 dynamic',
+
   config({ args, alone }): JsonObject {
-    const skipped = alone.filter(({ name }) => dressing.quantizes({ name, rows: 0, cols: 0 }, args));
+    const skipped = alone.filter((matrix) => dressing.quantizes(matrix, args));
     return {
       quantization_config: {
         activation_scheme: 'dynamic',
@@ -101,6 +118,7 @@ export default {
   undress(tensors, config, values) {
     const settings = quantizationConfig(config);
     const block = blockSize(settings);
+    checkSettings('deepseek_fp8', settings, KEYS);
     const isPowers = settings.scale_fmt === 'ue8m0';
     const logical = new Map<string, LogicalTensor>();
     for (const ref of tensors.values()) {
@@ -114,6 +132,8 @@ export default {
     }
     return logical;
   },
+
+  activations: () => ['float8 dynamic'],
 
   // A row needs its own codes and one row of scales, so no block is ever decoded for a row of it.
   rowQuantum: () => 1,
@@ -186,14 +206,17 @@ const quantizationConfig = (config: JsonObject): JsonObject =>
   isObject(config.quantization_config) ? config.quantization_config : {};
 
 /** Rows and columns that share a scale. Throws InvalidInputError for settings that mean other bytes. */
-function blockSize({ fmt, weight_block_size: block, activation_scheme }: JsonObject): number[] {
+function blockSize({ fmt, weight_block_size: block, activation_scheme, scale_fmt: scales }: JsonObject): number[] {
   const refuse = (key: string, found: Json | undefined, needed: string) => {
     throw new InvalidInputError(
       `config.json: quantization_config.${key} is ${JSON.stringify(found ?? null)}; layout deepseek_fp8 needs ${needed}.`,
       'convert the original checkpoint instead.',
     );
   };
-  if (fmt !== undefined && fmt !== 'e4m3') refuse('fmt', fmt, '"e4m3"');
+  if (fmt !== undefined && fmt !== 'e4m3' && fmt !== 'float8_e4m3fn') refuse('fmt', fmt, '"e4m3"');
+  if (scales !== undefined && scales !== null && scales !== 'ue8m0' && scales !== 'float') {
+    refuse('scale_fmt', scales, '"ue8m0" or "float"');
+  }
   if (activation_scheme !== undefined && activation_scheme !== 'dynamic') {
     refuse('activation_scheme', activation_scheme, '"dynamic"');
   }

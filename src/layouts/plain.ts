@@ -1,9 +1,9 @@
+import { codesBesideScales } from '../core/codes.js';
 import type { Dressing } from '../core/dressing.js';
 import { type Dtype, FLOAT_DTYPES } from '../core/dtype.js';
-import { UsageError } from '../core/errors.js';
-import type { JsonObject } from '../core/json.js';
+import { InvalidInputError, UsageError } from '../core/errors.js';
+import type { Json, JsonObject } from '../core/json.js';
 import type { Layout } from '../core/layout.js';
-import { matrixKind } from '../core/matrix-kinds.js';
 import type { LogicalTensor } from '../core/weights.js';
 import bf16 from '../schemes/bf16.js';
 import f16 from '../schemes/f16.js';
@@ -36,7 +36,7 @@ const dressing: Dressing = {
     );
   },
 
-  quantizes: ({ name }) => ['embedding', 'lm_head', 'linear'].includes(matrixKind(name) ?? ''),
+  quantizes: ({ kind = '' }) => ['embedding', 'lm_head', 'linear', 'transposed'].includes(kind),
   rowQuantum: () => 1,
   parts: (rows, cols, args) => ({
     codes: { nbytes: FLOATS[args.scheme].scheme.layout(rows, cols, args).codes.nbytes },
@@ -51,12 +51,22 @@ const dressing: Dressing = {
   },
 };
 
+const isNothing = (settings: Json) =>
+  settings === null || (typeof settings === 'object' && Object.keys(settings).length === 0);
+
 /** A checkpoint without quantization_config: every float tensor is a weight as it stands; integers are not weights. */
 export default {
   // mlx writes its settings as "quantization"
-  matches: (config) => (config.quantization_config ?? config.quantization ?? null) === null,
+  matches: (config) => isNothing(config.quantization_config ?? config.quantization ?? null),
 
   undress(tensors) {
+    const codes = codesBesideScales(tensors);
+    if (codes) {
+      throw new InvalidInputError(
+        `${codes.file}: tensor "${codes.name}" holds ${codes.dtype} codes beside scales, but config.json has no quantization_config that says how they are to be read.`,
+        'download config.json again, and quantize_config.json, quant_config.json or hf_quant_config.json where the repository has one.',
+      );
+    }
     const logical = new Map<string, LogicalTensor>();
     for (const ref of tensors.values()) {
       if (!FLOAT_DTYPES.includes(ref.dtype)) continue;

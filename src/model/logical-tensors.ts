@@ -1,9 +1,11 @@
+import { isCacheScale } from '../core/cache-scales.js';
 import type { Checkpoint, TensorRef } from '../core/checkpoint.js';
 import { InvalidInputError } from '../core/errors.js';
 import type { Layout } from '../core/layout.js';
 import type { LogicalTensor } from '../core/weights.js';
 import { find, ids } from '../registry.js';
 import { InputFiles } from '../sources/input-files.js';
+import { listed } from './coverage.js';
 
 /** The layout that a checkpoint wears, by its quantization_config. */
 export async function layoutOf(checkpoint: Checkpoint): Promise<{ id: string; layout: Layout }> {
@@ -31,9 +33,22 @@ export async function logicalTensors(
     files.read(file, offset, bytes);
     return bytes;
   };
+  if (checkpoint.settingsIn) {
+    note(`config.json has no quantization_config; its settings are taken from ${checkpoint.settingsIn}.`);
+  }
+  const scales = [...checkpoint.tensors.keys()].filter(isCacheScale);
+  if (scales.length > 0) {
+    note(`passed over, since they scale another engine's key-value cache and no weight: ${listed(scales)}`);
+  }
   try {
-    return layout.undress(checkpoint.tensors, checkpoint.config, { read, note });
+    const logical = layout.undress(checkpoint.tensors, checkpoint.config, { read, note });
+    for (const name of scales) logical.delete(name);
+    return logical;
   } finally {
     files.close();
   }
 }
+
+/** Says that activations which engines of the input quantize are not quantized by those of the output. */
+export const activationsLost = (found: string[], output: string): string =>
+  `config.json has activations quantized too (${found.join(', ')}), which ${output} does not: its weights are the same, its activations are not rounded so.`;

@@ -12,8 +12,8 @@ import type { LogicalTensor, RowSource } from '../core/weights.js';
 import { storedBytes } from '../engine/units.js';
 import { genaiConfig } from '../formats/genai-config.js';
 import { genaiPipelineConfig } from '../formats/genai-pipeline.js';
-import { checkCoverage } from '../model/coverage.js';
-import { logicalTensors } from '../model/logical-tensors.js';
+import { checkCoverage, checkShape } from '../model/coverage.js';
+import { activationsLost, layoutOf, logicalTensors } from '../model/logical-tensors.js';
 import { drawGraphs, type Model, openModel } from '../model/model.js';
 import { find, unknownId } from '../registry.js';
 import { resolveSource } from '../sources/resolve.js';
@@ -29,20 +29,6 @@ const alignedTo = (offset: number, nbytes: number) => {
   const alignment = nbytes >= MAPPED_SIZE ? MAPPED_ALIGNMENT : SMALL_ALIGNMENT;
   return Math.ceil(offset / alignment) * alignment;
 };
-
-/** The size a weight has in the checkpoint must be the one that the architecture draws. */
-function checkShape(weight: Weight, source: RowSource, logical: Map<string, LogicalTensor>): void {
-  const named = typeof weight.source === 'string' ? logical.get(weight.source) : undefined;
-  const fits = named
-    ? named.shape.join() === weight.shape.join()
-    : source.rows * source.cols === weight.shape.reduce((product, each) => product * each, 1);
-  if (fits) return;
-  const found = named ? named.shape.join(', ') : `${source.rows}, ${source.cols}`;
-  throw new InvalidInputError(
-    `tensor "${weight.name}" has shape [${found}]; config.json asks for [${weight.shape.join(', ')}].`,
-    'check that config.json and the weights belong to the same model.',
-  );
-}
 
 /** One weight with one scheme: what it is made of and how large each part is. */
 interface PlannedWeight {
@@ -123,9 +109,12 @@ export async function plan(
   const target: Target | undefined = await find('targets', targetId);
   if (!target) throw new UsageError(`--target ${targetId}: ${unknownId('targets', targetId)}`, '--target cpu.');
   const logical = await logicalTensors(checkpoint, note);
+  const { layout: worn } = await layoutOf(checkpoint);
+  const activations = worn.activations?.(checkpoint.config) ?? [];
+  if (activations.length > 0) note?.(activationsLost(activations, 'a package'));
   const options = await optionsFor(request, target, model, logical);
   const drawn = drawGraphs(model, options.contextLength);
-  checkCoverage(model, Object.values(drawn), logical);
+  checkCoverage(model, Object.values(drawn), logical, note);
 
   const layout = new DataLayout();
   const graphs: PlannedGraph[] = [];

@@ -20,6 +20,8 @@ export interface QuantizeRequest {
   skip?: string[];
   override?: string[];
   preset?: 'mixed';
+  /** Goes by the names of tensors where the family is not drawn. */
+  unknownArchitecture?: boolean;
   /** As `5GB`. */
   maxShardSize?: string;
 }
@@ -67,6 +69,7 @@ export async function quantizeOptions(request: QuantizeRequest, dressing: Dressi
     overrides: await Promise.all(overrides),
     mixed: request.preset === 'mixed' ? await settings('--preset mixed', 'int8', request, dressing) : null,
     ...(mix ? { mix } : {}),
+    ...(request.unknownArchitecture ? { unknownArchitecture: true } : {}),
     maxShardBytes: maxShardSize === undefined ? null : parseSize(maxShardSize, '--max-shard-size'),
   };
 }

@@ -1,11 +1,10 @@
 import { join } from 'node:path';
+import { isCacheScale } from '../core/cache-scales.js';
 import type { Checkpoint } from '../core/checkpoint.js';
 import type { DressedCheckpoint, DressedTensor, Dressing, NamedMatrix } from '../core/dressing.js';
 import { DTYPE_BITS, type Dtype } from '../core/dtype.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
-import { matchesGlob } from '../core/glob.js';
 import type { JsonObject } from '../core/json.js';
-import { layerOf, matrixKind } from '../core/matrix-kinds.js';
 import type { QuantizeOptions } from '../core/options.js';
 import type { Job, PlannedTensor, QuantizePlan } from '../core/plan.js';
 import type { QuantizationArgs } from '../core/scheme.js';
@@ -16,10 +15,12 @@ import { accompanyingFiles } from '../formats/checkpoint.js';
 import { formatJson } from '../formats/python-json.js';
 import { layoutShards } from '../formats/safetensors-shards.js';
 import { readText } from '../formats/text.js';
-import { logicalTensors } from '../model/logical-tensors.js';
+import { activationsLost, layoutOf, logicalTensors } from '../model/logical-tensors.js';
 import { find } from '../registry.js';
+import { askedModules, type EngineModule, settingsKey, type Wanted } from './asked-modules.js';
 import { planContainer } from './container-plan.js';
 import { gridToKeep } from './kept-grids.js';
+import { type ModelTensor, modelTensors } from './model-tensors.js';
 
 /** A logical tensor with what becomes of it and the tensors that take its place. */
 interface Dressed extends PlannedTensor {
@@ -52,23 +53,20 @@ export async function planQuantize(
   /** Whether the grid of the input may replace the default grid where codes can be kept. */
   mayKeepGrid: boolean,
   /** Hears what the values of the input show and its config.json does not say. */
-  note?: (text: string) => void,
+  note: (text: string) => void = () => {},
 ): Promise<QuantizeDraft> {
   const logical = await logicalTensors(checkpoint, note);
+  const tensors = await modelTensors(checkpoint, logical, options.unknownArchitecture ?? false, note);
   if (dressing.container) {
     const contained = await planContainer(checkpoint, logical, dressing.container, options);
     return { ...contained, leftBehind: leftBehind(checkpoint, logical) };
   }
-  const layers = layerCount(logical);
-  const dressed: Dressed[] = [];
-  for (const tensor of logical.values()) {
-    const matrix = { name: tensor.name, rows: tensor.source.rows, cols: tensor.source.cols };
-    const wanted = wantedArgs(tensor, options, layers);
-    dressed.push(
-      (wanted && (await quantized(tensor, matrix, wanted, dressing, mayKeepGrid))) ??
-        (await unquantized(tensor, matrix, dressing, checkpoint.config)),
-    );
-  }
+  const { layout } = await layoutOf(checkpoint);
+  const lost = (layout.activations?.(checkpoint.config) ?? []).filter(
+    (each) => each !== dressing.activations?.(options.args),
+  );
+  if (lost.length > 0) note(activationsLost(lost, `layout ${options.layout} as it is asked for`));
+  const dressed = await dressedTensors(tensors, checkpoint, dressing, options, mayKeepGrid);
   if (!dressed.some(({ fate }) => fate !== 'unquantized')) {
     throw new UsageError(
       'no tensor of this checkpoint would be quantized.',
@@ -78,32 +76,59 @@ export async function planQuantize(
   return { plan: writtenPlan(checkpoint, dressing, options, dressed), leftBehind: leftBehind(checkpoint, logical) };
 }
 
-/** Settings asked for a tensor: by name, or as for all that the layout's engines expect quantized. */
-interface Wanted {
-  args: QuantizationArgs;
-  isByName: boolean;
+/** What becomes of each tensor, in their order. */
+async function dressedTensors(
+  tensors: ModelTensor[],
+  { config }: Checkpoint,
+  dressing: Dressing,
+  options: QuantizeOptions,
+  mayKeepGrid: boolean,
+): Promise<Dressed[]> {
+  const dressed = new Map<string, Dressed>();
+  for (const module of askedModules(tensors, options, dressing)) {
+    const done = await quantizedAlike(module, dressing, mayKeepGrid);
+    for (const [index, { tensor, matrix }] of module.members.entries()) {
+      dressed.set(tensor.name, done?.[index] ?? (await unquantized(tensor, matrix, dressing, config)));
+    }
+  }
+  return tensors.map(({ tensor }) => dressed.get(tensor.name) as Dressed);
 }
 
-/** The settings that a tensor gets, undefined where it is left alone. */
-function wantedArgs({ name, shape }: LogicalTensor, options: QuantizeOptions, layers: number): Wanted | undefined {
-  if (shape.length !== 2) return undefined;
-  const override = options.overrides.findLast(({ pattern }) => matchesGlob(name, pattern));
-  if (override) return { args: override.scheme, isByName: true };
-  if (options.skip.some((glob) => matchesGlob(name, glob))) return undefined;
-  if (options.only.length > 0 && !options.only.some((glob) => matchesGlob(name, glob))) return undefined;
-  const args = options.mixed && isSensitive(name, layers) ? options.mixed : options.args;
-  return { args, isByName: false };
+/**
+ * The matrices of a module with the same settings: those of their codes where all keep them, else what is wanted.
+ * Undefined where engines expect none or one of them has no form.
+ */
+async function quantizedAlike(
+  { members }: EngineModule,
+  dressing: Dressing,
+  mayKeepGrid: boolean,
+): Promise<Dressed[] | undefined> {
+  const dress = (mayBe: GridFilter, args?: QuantizationArgs): Promise<(Dressed | undefined)[]> =>
+    Promise.all(
+      members.map(async ({ tensor, matrix, wanted }) => {
+        const own = wanted && (args ? { ...wanted, args } : wanted);
+        return own && quantized(tensor, matrix, own, dressing, mayKeepGrid, mayBe);
+      }),
+    );
+  const isAlike = (done: (Dressed | undefined)[]): done is Dressed[] =>
+    done.every((each) => each && done[0] && settingsKey(each.scheme) === settingsKey(done[0].scheme));
+  const first = await dress(KEPT);
+  // zero points may be written for a symmetric grid too; where grids differ, one that is kept is taken for all
+  const kept = first.flatMap((each) => (each?.fate === 'keeps' ? [each.scheme] : []));
+  const others =
+    kept.length > 0 ? [() => dress(KEPT_ASYMMETRIC), ...kept.map((args) => () => dress(WANTED, args))] : [];
+  for (const attempt of [() => first, ...others, () => dress(WANTED)]) {
+    const done = await attempt();
+    if (isAlike(done)) return done;
+  }
+  return undefined;
 }
 
-/** The first and the last eighth of the layers and two matrices of each, as llama.cpp's mixes have it. */
-function isSensitive(name: string, layers: number): boolean {
-  const layer = layerOf(name);
-  const atEnds = layer !== undefined && (layer < layers / 8 || layer >= (7 * layers) / 8);
-  return atEnds || /\.(v_proj|down_proj)\.weight$/.test(name);
-}
-
-const layerCount = (logical: Map<string, LogicalTensor>) =>
-  [...logical.keys()].reduce((most, name) => Math.max(most, (layerOf(name) ?? -1) + 1), 0);
+/** Which grids of its input a tensor may keep. */
+type GridFilter = (args: QuantizationArgs, isAdopted: boolean) => boolean;
+const KEPT: GridFilter = () => true;
+const KEPT_ASYMMETRIC: GridFilter = ({ symmetric }) => !symmetric;
+const WANTED: GridFilter = (_args, isAdopted) => !isAdopted;
 
 /** A tensor on the grid that it has or the one that it gets; undefined where engines expect neither. */
 async function quantized(
@@ -112,15 +137,17 @@ async function quantized(
   { args: wanted, isByName }: Wanted,
   dressing: Dressing,
   mayKeepGrid: boolean,
+  mayBe: GridFilter,
 ): Promise<Dressed | undefined> {
   const kept = await gridToKeep(tensor.source, wanted, mayKeepGrid, (args) => {
+    if (!mayBe(args, settingsKey(args) !== settingsKey(wanted))) throw new UsageError('another grid is looked for');
     dressing.check(args, '--layout');
     if (dressing.keeps?.(args) === false) throw new UsageError('the layout rounds such values');
   });
   const args = kept ?? wanted;
   if (!isByName && !dressing.quantizes(matrix, args)) return undefined;
   // what is asked for by name may be of any kind, but its sizes must fit
-  if (isByName && !dressing.quantizes({ ...matrix, name: 'linear.weight' }, args)) {
+  if (isByName && !dressing.quantizes({ ...matrix, name: 'linear.weight', kind: 'linear' }, args)) {
     throw new UsageError(
       `--override: "${tensor.name}" [${matrix.rows}, ${matrix.cols}] cannot be stored as ${schemeText(args)} in this layout: its sizes do not divide.`,
       'another --group-size, or another scheme for this tensor.',
@@ -130,7 +157,7 @@ async function quantized(
   const sizes = Object.fromEntries(Object.entries(parts).map(([part, { nbytes }]) => [part, nbytes]));
   const stored = dressing.tensors(matrix, args);
   const fate = kept ? 'keeps' : 'rounds';
-  return { ...described(tensor, args, fate, stored), tensor, matrix, stored, sizes };
+  return { ...described(tensor, args, fate, stored), kind: matrix.kind, tensor, matrix, stored, sizes };
 }
 
 /** A tensor that no scheme rounds: in the type in which it is stored, or the one that the layout's engines expect. */
@@ -156,7 +183,8 @@ async function unquantized(
   const stored: DressedTensor[] = [
     { name, dtype: STORED[args.scheme], shape: tensor.shape, content: { part: 'codes' } },
   ];
-  return { ...described(tensor, args, 'unquantized', stored), tensor, matrix, stored, sizes: { codes: nbytes } };
+  const { kind } = matrix;
+  return { ...described(tensor, args, 'unquantized', stored), kind, tensor, matrix, stored, sizes: { codes: nbytes } };
 }
 
 function described(
@@ -240,7 +268,14 @@ function writtenPlan(
       sourceBytes: dressed.reduce((sum, { tensor }) => sum + storedBytes(tensor.source), 0),
       bitsPerWeight: parameters ? (8 * weightBytes) / parameters : 0,
     },
-    tensors: dressed.map(({ name, shape, scheme, fate, nbytes }) => ({ name, shape, scheme, fate, nbytes })),
+    tensors: dressed.map(({ name, shape, scheme, fate, nbytes, kind }) => ({
+      name,
+      shape,
+      scheme,
+      fate,
+      nbytes,
+      kind,
+    })),
   };
 }
 
@@ -250,20 +285,19 @@ function dressedCheckpoint(checkpoint: Checkpoint, options: QuantizeOptions, dre
   // mlx writes its settings under a second key
   const { quantization_config: _, quantization: __, ...config } = checkpoint.config;
   const done = dressed.filter(({ fate }) => fate !== 'unquantized');
-  const key = ({ algorithm: ___, amax: ____, ...args }: QuantizationArgs) => JSON.stringify(args);
   const counts = new Map<string, number>();
-  for (const { scheme } of done) counts.set(key(scheme), (counts.get(key(scheme)) ?? 0) + 1);
+  for (const { scheme } of done) counts.set(settingsKey(scheme), (counts.get(settingsKey(scheme)) ?? 0) + 1);
   const [commonest] = [...counts].sort((a, b) => b[1] - a[1])[0];
-  const args = done.find(({ scheme }) => key(scheme) === commonest)?.scheme ?? options.args;
+  const args = done.find(({ scheme }) => settingsKey(scheme) === commonest)?.scheme ?? options.args;
   return {
     config,
     args,
     exceptions: done
-      .filter(({ scheme }) => key(scheme) !== commonest)
+      .filter(({ scheme }) => settingsKey(scheme) !== commonest)
       .map(({ matrix, scheme }) => ({ matrix, args: scheme })),
     quantized: done.map(({ matrix }) => matrix),
     alone: dressed
-      .filter(({ fate, tensor }) => fate === 'unquantized' && tensor.shape.length === 2 && matrixKind(tensor.name))
+      .filter(({ fate, matrix }) => fate === 'unquantized' && matrix.kind !== undefined)
       .map(({ matrix }) => matrix),
   };
 }
@@ -274,5 +308,5 @@ function leftBehind(checkpoint: Checkpoint, logical: Map<string, LogicalTensor>)
     if (source.kind === 'tensor') used.add(source.ref.name);
     if (source.kind === 'packed') for (const part of Object.values(source.parts)) used.add(part.name);
   }
-  return [...checkpoint.tensors.keys()].filter((name) => !used.has(name));
+  return [...checkpoint.tensors.keys()].filter((name) => !used.has(name) && !isCacheScale(name));
 }

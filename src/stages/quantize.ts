@@ -1,6 +1,5 @@
 import { UsageError } from '../core/errors.js';
 import { matchesGlob } from '../core/glob.js';
-import { matrixKind } from '../core/matrix-kinds.js';
 import type { PlannedTensor, PlanTotals, QuantizePlan } from '../core/plan.js';
 import type { ProgressListener } from '../core/progress.js';
 import type { QuantizeReport } from '../core/quantize-report.js';
@@ -69,6 +68,15 @@ export async function quantize(
   if (undivided.length > 0) {
     onNote(`left alone, since the groups do not divide them (another --group-size may): ${listed(undivided)}`);
   }
+  const edges = plan.tensors.filter(({ scheme, shape, fate }) => {
+    const { block_structure: block } = scheme;
+    return fate !== 'unquantized' && scheme.strategy === 'block' && block?.some((size, axis) => shape[axis] % size !== 0);
+  });
+  if (edges.length > 0) {
+    onNote(
+      `blocks at the edge are smaller, as DeepSeek and vLLM have them; transformers divides rows evenly on the CPU and is no reference here: ${listed(edges.map(({ name, shape }) => `${name} [${shape.join(', ')}]`))}`,
+    );
+  }
   const rounded = plan.jobs.filter(({ source, keepCodes, layout }) => source.kind === 'packed' && layout && !keepCodes);
   if (rounded.length > 0 && request.layout !== 'plain') {
     onNote(`rounded again, since the grids differ: ${listed(rounded.map(({ name }) => name))}`);
@@ -112,7 +120,7 @@ function leftUndivided({ tensors, options: { only, skip } }: QuantizePlan): stri
   const isAsked = (name: string) =>
     skip.some((glob) => matchesGlob(name, glob)) || (only.length > 0 && !only.some((glob) => matchesGlob(name, glob)));
   return tensors
-    .filter(({ name, fate, shape }) => fate === 'unquantized' && shape.length === 2 && matrixKind(name) === 'linear')
+    .filter(({ fate, kind }) => fate === 'unquantized' && kind === 'linear')
     .filter(({ name }) => !isAsked(name))
     .map(({ name, shape }) => `${name} [${shape.join(', ')}]`);
 }

@@ -26,8 +26,7 @@ export async function withSharedScales(
   }
   const total = [...needing].reduce((sum, job) => sum + storedBytes(job.source), 0);
   const greatest = new Map<string, number>();
-  const keyOf = ({ name, source, scheme }: Job) =>
-    dressing.sharedScale?.({ name, rows: source.rows, cols: source.cols }, scheme) ?? name;
+  const keyOf = (job: Job) => dressing.sharedScale?.(job, job.scheme) ?? job.name;
   const files = new InputFiles();
   try {
     let done = 0;

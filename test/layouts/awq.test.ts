@@ -47,7 +47,7 @@ test('a part that is missing or of another shape is an error that names it', () 
 });
 
 test('one size of groups for all matrices', () => {
-  const matrix = { name: 'm.weight', rows: 24, cols: 64 };
+  const matrix = { name: 'm.weight', rows: 24, cols: 64, kind: 'linear' as const };
   const about = { config: {}, args: vectors[0].args, quantized: [matrix], alone: [] };
   const exceptions = [{ matrix, args: { ...vectors[0].args, group_size: 64 } }];
   assert.throws(

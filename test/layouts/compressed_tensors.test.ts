@@ -35,7 +35,7 @@ for (const vector of vectorsOf<FloatVector>('fp8').filter(({ name }) => !name.st
 
 test('nvfp4: projections that engines run as one share the scale of the tensor', () => {
   const args = { ...vectorsOf<FloatVector>('fp4')[0].args };
-  const key = (name: string) => layout.dressing.sharedScale?.({ name, rows: 1, cols: 16 }, args);
+  const key = (name: string) => layout.dressing.sharedScale?.({ name }, args);
   const layer = 'model.layers.0';
   assert.is(key(`${layer}.self_attn.q_proj.weight`), key(`${layer}.self_attn.v_proj.weight`));
   assert.is(key(`${layer}.mlp.gate_proj.weight`), key(`${layer}.mlp.up_proj.weight`));

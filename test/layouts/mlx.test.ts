@@ -21,7 +21,8 @@ const config = (settings: JsonObject): JsonObject => ({ quantization: { group_si
 for (const vector of vectorsOf('mlx_affine')) {
   test(`affine, ${vector.name}`, async () => {
     const bits = vector.args.scheme === 'int8' ? 8 : 4;
-    await holdIntegers(layout, config({ bits }), vector, { quanta: [1, 5, 100], counts: [5, vector.rows] });
+    const settings = config({ bits, group_size: vector.args.group_size as number });
+    await holdIntegers(layout, settings, vector, { quanta: [1, 5, 100], counts: [5, vector.rows] });
   });
 }
 
@@ -29,7 +30,9 @@ type FreeVector = { name: string; bits: number; values: number[]; tensors: Recor
 for (const vector of vectorsOf<FreeVector>('mlx_free')) {
   test(`affine with free biases, ${vector.name}: values are right and no scheme has the grid`, () => {
     const memory = new MemoryTensors(vector.tensors);
-    const source = memory.packed(layout, config({ m: { bits: vector.bits, group_size: 64 } }));
+    const [words, groups] = ['m.weight', 'm.scales'].map((name) => vector.tensors[name].shape[1]);
+    const size = (32 * words) / vector.bits / groups;
+    const source = memory.packed(layout, config({ m: { bits: vector.bits, group_size: size } }));
     for (const quanta of [1, 5, 100]) equalFloats(memory.decode(layout, source, quanta), vector.values);
     assert.is(layout.grid(source), undefined);
   });
@@ -59,7 +62,7 @@ test('rounded biases are no zero points: the bias that is nearest to one is not 
   memory.add('m.weight', 'U32', [1, 4], new Uint8Array(16));
   memory.add('m.scales', 'F32', [1, 1], new Uint8Array(Float32Array.of(scale).buffer));
   memory.add('m.biases', 'F32', [1, 1], new Uint8Array(Float32Array.of(-7 * scale + 2 ** -7).buffer));
-  assert.is(layout.grid(memory.packed(layout, config({}))), undefined);
+  assert.is(layout.grid(memory.packed(layout, config({ group_size: 32 }))), undefined);
 });
 
 test('biases are written rounded to the type of the scales, and only exact ones count as kept', () => {
@@ -98,8 +101,9 @@ test('experts that mlx-lm stacks are read one by one, by the names of Hugging Fa
       memory.add(`${block}.switch_mlp.up_proj.${part}`, dtype, [2, ...shape], both);
     }
     memory.add(`${block}.switch_mlp.down_proj.weight`, 'F32', [2, 1, 3], new Uint8Array(24));
-    const logical = memory.undress(layout, config({}));
-    const own = (expert: number) => memory.packed(layout, config({}), `${block}.experts.${expert}.${name}.weight`);
+    const settings = config({ group_size: first.args.group_size as number });
+    const logical = memory.undress(layout, settings);
+    const own = (expert: number) => memory.packed(layout, settings, `${block}.experts.${expert}.${name}.weight`);
     equalFloats(memory.decode(layout, own(0), 3), first.values);
     const rows = Array.from({ length: first.rows }, (_, r) => first.values.slice(r * first.cols, (r + 1) * first.cols));
     equalFloats(memory.decode(layout, own(1), 3), rows.reverse().flat());
@@ -170,6 +174,21 @@ test('latent attention that mlx-lm splits by heads becomes kv_b_proj again', asy
     () => halved.undress(layout, config({})),
     (error: Error) => error instanceof InvalidInputError && /kv_b_proj.*unembed_out, 0 heads/.test(error.message),
   );
+});
+
+test('bits follow from the shapes where config.json does not list a module; other keys of its settings are refused', () => {
+  const vector = vectorsOf('mlx_affine').filter(({ args }) => args.scheme === 'int8')[0];
+  const size = vector.args.group_size as number;
+  const memory = new MemoryTensors(vector.tensors);
+  const source = memory.packed(layout, config({ bits: 4, group_size: size }));
+  equalFloats(memory.decode(layout, source, 3), vector.values);
+  assert.match(memory.notes.join(), /says 4 bits.*m\.weight \(8\)/);
+  for (const unheard of [{ m: { bits: 4, rotation: 'hadamard' } }, { rotation: 'hadamard' }] as JsonObject[]) {
+    assert.throws(
+      () => new MemoryTensors(vector.tensors).packed(layout, config({ ...unheard, group_size: size })),
+      (error: Error) => error instanceof InvalidInputError && /rotation is "hadamard"/.test(error.message),
+    );
+  }
 });
 
 test('a mode that is not known is refused; a checkpoint of mlx is not a plain one', () => {

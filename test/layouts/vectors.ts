@@ -155,7 +155,7 @@ export function dress(
       }
     }
   }
-  const tensors = dressing.tensors({ name: 'm.weight', rows, cols }, args);
+  const tensors = dressing.tensors({ name: 'm.weight', rows, cols, kind: 'linear' }, args);
   return Object.fromEntries(
     tensors.map(({ name, dtype, shape, content }) => {
       const bytes = 'part' in content ? parts[content.part] : Uint8Array.from(content.bytes);
@@ -236,7 +236,9 @@ export async function holdIntegers(
   const { dressing } = layout;
   if (!dressing || runs.counts.length === 0) return memory;
   dressing.check(vector.args, '--weights');
-  assert.ok(dressing.quantizes({ name: 'm.weight', rows: vector.rows, cols: vector.cols }, vector.args));
+  assert.ok(
+    dressing.quantizes({ name: 'm.weight', rows: vector.rows, cols: vector.cols, kind: 'linear' }, vector.args),
+  );
   for (const count of runs.counts) assert.equal(await dressIntegers(dressing, vector, count), vector.tensors);
   return memory;
 }

@@ -9,6 +9,7 @@ import type { JsonObject } from '../../src/core/json.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
 import { merge } from '../../src/stages/merge.js';
 import { fixture } from '../reference/fixtures.js';
+import { rejects } from '../rejects.js';
 import { dressingRoom, valuesOf } from './checkpoints.js';
 
 const FP8 = fixture('deepseek-v3-fp8');
@@ -16,18 +17,6 @@ const room = dressingRoom();
 const bytesOf = ({ file, offset, nbytes }: TensorRef) => readFileSync(file).subarray(offset, offset + nbytes);
 const floatsOf = (ref: TensorRef) => new Float32Array(Uint8Array.from(bytesOf(ref)).buffer);
 const json = (dir: string, name: string) => JSON.parse(readFileSync(join(dir, name), 'utf8'));
-
-async function rejects(run: Promise<unknown>, type: new (...args: never[]) => Error, ...patterns: RegExp[]) {
-  try {
-    await run;
-  } catch (error) {
-    assert.instance(error, type);
-    const told = `${(error as Error).message} ${(error as UsageError).advice}`;
-    for (const pattern of patterns) assert.match(told, pattern);
-    return;
-  }
-  assert.unreachable('was not refused');
-}
 
 test('the way back: an FP8 checkpoint as bfloat16, every value rounded once', async () => {
   const { dir, totals, tensors } = await room.quantize(FP8, { layout: 'plain' });

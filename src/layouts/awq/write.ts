@@ -1,8 +1,8 @@
 import type { DressedCheckpoint, Dressing } from '../../core/dressing.js';
 import { UsageError } from '../../core/errors.js';
-import { matrixKind } from '../../core/matrix-kinds.js';
 import type { QuantizationArgs } from '../../core/scheme.js';
 import int4 from '../../schemes/int4.js';
+import { fusedModule, listedModules } from '../packing/fused.js';
 import { spreadZeroPoints } from '../packing/integer-rows.js';
 import { rowsToColumns } from '../packing/nibbles.js';
 import { transposeScales, wordsOf } from '../packing/words.js';
@@ -40,12 +40,13 @@ export const awqDressing: Dressing = {
 
   floats: 'F16',
 
-  quantizes: ({ name, rows, cols }, args) =>
-    matrixKind(name) === 'linear' &&
+  quantizes: ({ kind, rows, cols }, args) =>
+    kind === 'linear' &&
     rows % 8 === 0 &&
     cols % 8 === 0 &&
     (args.strategy === 'channel' || cols % (args.group_size as number) === 0),
 
+  fused: fusedModule,
   rowQuantum: () => 8,
 
   parts(rows, cols, args) {
@@ -101,8 +102,8 @@ export const awqDressing: Dressing = {
     }
     // what engines skip is a part of a module's name; heads they leave alone by themselves
     const skipped = alone
-      .filter(({ name }) => ['linear', 'router'].includes(matrixKind(name) ?? ''))
-      .map(({ name }) => moduleOf(name));
+      .filter(({ kind = '' }) => ['linear', 'router', 'transposed'].includes(kind))
+      .map(({ name }) => name);
     return {
       [config.dtype === undefined ? 'torch_dtype' : 'dtype']: 'float16',
       quantization_config: {
@@ -111,7 +112,7 @@ export const awqDressing: Dressing = {
         group_size: size,
         bits: 4,
         version: 'gemm',
-        modules_to_not_convert: skipped.length > 0 ? skipped : null,
+        modules_to_not_convert: skipped.length > 0 ? listedModules(skipped) : null,
       },
     };
   },

@@ -1,7 +1,7 @@
-import type { DressedCheckpoint, DressedTensor, Dressing } from '../../core/dressing.js';
+import type { DressedCheckpoint, DressedTensor, Dressing, NamedMatrix } from '../../core/dressing.js';
 import { UsageError } from '../../core/errors.js';
-import { matrixKind } from '../../core/matrix-kinds.js';
 import nf4, { NF4_VALUES } from '../../schemes/nf4.js';
+import { fusedModule, isExpert, listedModules } from '../packing/fused.js';
 import { quantStateBytes } from './quant-state.js';
 
 const MAP = [...new Uint8Array(NF4_VALUES.buffer, NF4_VALUES.byteOffset, NF4_VALUES.byteLength)];
@@ -14,7 +14,9 @@ export const bnbDressing: Dressing = {
     if (scheme !== 'nf4') throw new UsageError(`${flag} ${scheme}: layout bnb_nf4 writes nf4.`, `${flag} nf4.`);
   },
 
-  quantizes: ({ name }) => matrixKind(name) === 'linear',
+  // transformers 5 keeps the experts of a layer in one tensor, which bitsandbytes does not quantize
+  quantizes: ({ kind, name }) => kind === 'linear' && !isExpert(name),
+  fused: (name) => (isExpert(name) ? undefined : fusedModule(name)),
   rowQuantum: () => 1,
 
   parts(rows, cols, args) {
@@ -39,7 +41,8 @@ export const bnbDressing: Dressing = {
     ];
   },
 
-  // every linear module that is not named would be built for 4 bits by transformers
+  // every linear module that is not named would be built for 4 bits by transformers; llm_int8_threshold is left at its
+  // default, 6.0, which is refused as the integer 6
   config: ({ alone }: DressedCheckpoint) => ({
     quantization_config: {
       _load_in_4bit: true,
@@ -50,8 +53,7 @@ export const bnbDressing: Dressing = {
       bnb_4bit_use_double_quant: false,
       llm_int8_enable_fp32_cpu_offload: false,
       llm_int8_has_fp16_weight: false,
-      llm_int8_skip_modules: skipped(alone.map(({ name }) => name)),
-      llm_int8_threshold: 6,
+      llm_int8_skip_modules: skipped(alone),
       load_in_4bit: true,
       load_in_8bit: false,
       quant_method: 'bitsandbytes',
@@ -59,7 +61,10 @@ export const bnbDressing: Dressing = {
   }),
 };
 
-function skipped(names: string[]): string[] {
-  const modules = names.filter((name) => matrixKind(name) !== 'embedding').map((name) => name.replace(/\.weight$/, ''));
+/** `experts`, a part of many names, stands for all of theirs: transformers and vLLM look for it among the parts of a name. */
+function skipped(alone: NamedMatrix[]): string[] {
+  const modules = alone
+    .filter(({ kind }) => kind !== 'embedding' && kind !== 'table')
+    .flatMap(({ name }) => (isExpert(name) ? ['experts'] : listedModules([name])));
   return [...new Set(['lm_head', ...modules])];
 }

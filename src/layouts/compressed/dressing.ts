@@ -1,9 +1,10 @@
 import type { DressedCheckpoint, Dressing, NamedMatrix } from '../../core/dressing.js';
 import { UsageError } from '../../core/errors.js';
 import type { JsonObject } from '../../core/json.js';
-import { matrixKind } from '../../core/matrix-kinds.js';
 import type { QuantizationArgs } from '../../core/scheme.js';
 import int4 from '../../schemes/int4.js';
+import { fusedModule, isExpert } from '../packing/fused.js';
+import { describeActivations } from './settings.js';
 import { floatWriter } from './write_float.js';
 import { mxfp4Writer, nvfp4Writer } from './write_fp4.js';
 import { packWriter } from './write_packed.js';
@@ -44,20 +45,31 @@ export const compressedDressing: Dressing = {
   },
 
   // engines read embeddings, heads and routers as floats
-  quantizes: (matrix, args) => matrixKind(matrix.name) === 'linear' && writerOf(args).quantizes(matrix, args),
+  quantizes: (matrix, args) => matrix.kind === 'linear' && writerOf(args).quantizes(matrix, args),
+  fused: fusedModule,
   sharedScale: (matrix, args) => writerOf(args).sharedScale?.(matrix, args),
   rowQuantum: (args) => writerOf(args).rowQuantum(args),
   parts: (rows, cols, args) => writerOf(args).parts(rows, cols, args),
   pack: (packed, rows, cols, args, out) => writerOf(args).pack(packed, rows, cols, args, out),
   tensors: (matrix, args) => writerOf(args).tensors(matrix, args),
 
+  activations(args) {
+    const activations = writerOf(args).activations(args);
+    return activations ? describeActivations(activations) : undefined;
+  },
+
   config({ args, exceptions, alone, quantized }: DressedCheckpoint) {
-    // a target that is a module's name goes before the class `Linear`
-    const groups = [{ args, targets: ['Linear'] }];
-    for (const { matrix, args: other } of exceptions) {
-      const same = groups.slice(1).find((group) => JSON.stringify(group.args) === JSON.stringify(other));
-      if (same) same.targets.push(moduleOf(matrix));
-      else groups.push({ args: other, targets: [moduleOf(matrix)] });
+    // vLLM finds a fused layer by its class before it looks for the names of its parts: the class stands alone or not at all
+    const excepted = new Set(exceptions.map(({ matrix }) => matrix.name));
+    const others = quantized.filter(({ name }) => !excepted.has(name));
+    const groups = [{ args, targets: exceptions.length > 0 ? targetsOf(others) : ['Linear'] }];
+    const byArgs = new Map<string, typeof exceptions>();
+    for (const each of exceptions) {
+      const key = JSON.stringify(each.args);
+      byArgs.set(key, [...(byArgs.get(key) ?? []), each]);
+    }
+    for (const same of byArgs.values()) {
+      groups.push({ args: same[0].args, targets: targetsOf(same.map(({ matrix }) => matrix)) });
     }
     const formats = new Set(groups.map((group) => writerOf(group.args).format));
     const isMixed = formats.size > 1;
@@ -77,12 +89,23 @@ export const compressedDressing: Dressing = {
   },
 };
 
+/** Names of modules, the experts of a layer as a regular expression. */
+function targetsOf(matrices: NamedMatrix[]): string[] {
+  const targets = matrices.map((matrix) => {
+    const experts = isExpert(matrix.name) ? fusedModule(matrix.name) : undefined;
+    return experts ? `re:^${experts.replaceAll('.', '\\.')}\\.` : moduleOf(matrix);
+  });
+  return [...new Set(targets)];
+}
+
 /** Modules of class Linear that are left alone. A head that is tied to the embedding is one too, though it stores nothing. */
 function ignored(alone: NamedMatrix[], quantized: NamedMatrix[]): string[] {
-  const modules = alone.filter(({ name }) => matrixKind(name) !== 'embedding').map(moduleOf);
-  const hasHead = [...alone, ...quantized].some(({ name }) => matrixKind(name) === 'lm_head');
+  const modules = alone.filter(isLinear).map(moduleOf);
+  const hasHead = [...alone, ...quantized].some(({ kind }) => kind === 'lm_head');
   return hasHead ? modules : ['lm_head', ...modules];
 }
+
+const isLinear = ({ kind }: NamedMatrix) => kind !== 'embedding' && kind !== 'table';
 
 function configGroup(args: QuantizationArgs, targets: string[], isMixed: boolean): JsonObject {
   const writer = writerOf(args);

@@ -6,6 +6,8 @@ import type { Tensors } from '../packing/stored-tensors.js';
 export interface ConfiguredSizes {
   groups: number[];
   blocks: [number, number][];
+  /** Every group has zero points. */
+  isAsymmetric: boolean;
 }
 
 /** One of compressed-tensors' formats, read: how the tensors of a module make up its weight. */

@@ -1,4 +1,5 @@
 import type { FileRange, TensorRef } from '../../core/checkpoint.js';
+import type { Dtype } from '../../core/dtype.js';
 import { f8e4m3ToFloat32 } from '../../core/dtype.js';
 import type { Packed, QuantizationArgs } from '../../core/scheme.js';
 import type { PackedSource } from '../../core/weights.js';
@@ -8,6 +9,12 @@ import type { CompressedForm } from './form.js';
 
 const E4M3 = Float32Array.from({ length: 256 }, (_, code) => f8e4m3ToFloat32(code));
 const SCALES = ['F32', 'BF16', 'F16'] as const;
+/** Powers of two, which compressed-tensors stores as bytes. */
+const EXPONENTS = ['U8', 'F8_E8M0'] as const;
+const MX_GROUP = 32;
+
+const scaleDtype = ({ dtype }: TensorRef): Dtype => (dtype === 'U8' ? 'F8_E8M0' : dtype);
+const isExponents = ({ dtype }: TensorRef) => EXPONENTS.some((each) => each === dtype);
 
 const blockOf = (source: PackedSource) => source.parameters.block_structure as [number, number];
 
@@ -22,20 +29,25 @@ export const naiveQuantized: CompressedForm = {
     const codes = partOf(name, tensors, name, ['F8_E4M3', 'I8']);
     if (codes.shape.length !== 2) refuseShape(codes, name, 'two dimensions');
     const [rows, cols] = codes.shape;
-    const scales = partOf(name, tensors, `${module}.weight_scale`, SCALES);
+    const isFloat = codes.dtype === 'F8_E4M3';
+    const scales = partOf(name, tensors, `${module}.weight_scale`, isFloat ? [...SCALES, ...EXPONENTS] : SCALES);
     const found = String(scales.shape);
     const perBlock = ([height, width]: number[]) => [Math.ceil(rows / height), Math.ceil(cols / width)];
-    const candidates: [number, number][] = [...sizes.blocks, [1, cols], [rows, cols]];
+    const groups = sizes.groups.map((size): [number, number] => [1, size]);
+    const candidates: [number, number][] = isExponents(scales)
+      ? [[1, MX_GROUP]]
+      : [...sizes.blocks, ...groups, [1, cols], [rows, cols]];
     const block = candidates.find((each) => String(perBlock(each)) === found);
     const one = found === '' || found === '1' ? ([rows, cols] as [number, number]) : undefined;
     const perRow = found === String([rows]) ? ([1, cols] as [number, number]) : undefined;
     const structure = one ?? block ?? perRow;
-    if (!structure) refuseShape(scales, name, `[1], [${rows}, 1] or a scale for each block`);
+    if (!structure)
+      refuseShape(scales, name, `[1], [${rows}, 1] or a scale for each group or block that config.json names`);
     const parts: Record<string, TensorRef> = { codes, scales };
-    if (tensors.has(`${module}.weight_zero_point`)) {
+    if ((sizes.isAsymmetric && !isFloat) || tensors.has(`${module}.weight_zero_point`)) {
       parts.zero_points = partOf(name, tensors, `${module}.weight_zero_point`, ['I8', 'F8_E4M3'], scales.shape);
     }
-    if (codes.dtype === 'I8' && structure[1] !== cols) refuseShape(scales, name, `[1] or [${rows}, 1]`);
+    if (!isFloat && structure[1] !== cols && structure[0] > 1) refuseShape(scales, name, `[1] or [${rows}, groups]`);
     return packedMatrix('compressed_tensors', name, [rows, cols], parts, {
       form: 'naive-quantized',
       block_structure: structure,
@@ -63,7 +75,7 @@ export const naiveQuantized: CompressedForm = {
     const across = Math.ceil(cols / width);
     const first = Math.floor(from / height);
     const scales = scalesOf(
-      source.parts.scales.dtype,
+      scaleDtype(source.parts.scales),
       bytes.scales,
       (Math.ceil((from + count) / height) - first) * across,
     );
@@ -82,8 +94,10 @@ export const naiveQuantized: CompressedForm = {
     const [height, width] = blockOf(source);
     const isChannel = width === cols && (height === 1 || rows === 1);
     if (codes.dtype === 'I8') {
-      return isChannel ? integerGrid(8, cols, cols, !zeroPoints, scales.dtype) : undefined;
+      return height === 1 || isChannel ? integerGrid(8, cols, width, !zeroPoints, scales.dtype) : undefined;
     }
+    // no scheme has FP8 in groups
+    if (height === 1 && width !== cols) return undefined;
     const grid: QuantizationArgs = {
       scheme: 'fp8_e4m3',
       strategy: isChannel ? 'channel' : width === cols && height === rows ? 'tensor' : 'block',
@@ -112,8 +126,9 @@ function scaleBytes(source: PackedSource, part: TensorRef, from: number, count: 
 }
 
 function integerRows(source: PackedSource, count: number, bytes: Packed): IntegerRows {
-  const [height] = blockOf(source);
-  const read = scalesOf(source.parts.scales.dtype, bytes.scales, height > 1 ? 1 : count);
+  const [height, width] = blockOf(source);
+  const groups = Math.ceil(source.cols / width);
+  const read = scalesOf(source.parts.scales.dtype, bytes.scales, height > 1 ? 1 : count * groups);
   const unsigned = (codes: Uint8Array) => codes.map((code) => code ^ 0x80);
   const zeroPoints = bytes.zero_points && unsigned(bytes.zero_points);
   return {
@@ -122,6 +137,6 @@ function integerRows(source: PackedSource, count: number, bytes: Packed): Intege
     rowBytes: source.cols,
     scales: height > 1 ? new Float32Array(count).fill(read[0]) : read,
     zeroPoints: zeroPoints && height > 1 ? new Uint8Array(count).fill(zeroPoints[0]) : zeroPoints,
-    groupSize: source.cols,
+    groupSize: width,
   };
 }

@@ -4,11 +4,14 @@ import type { Packed } from '../../core/scheme.js';
 import type { PackedSource } from '../../core/weights.js';
 import { groupIndex, isPermuted } from '../packing/group-index.js';
 import { type IntegerRows, integerGrid, integerParts, integerValues, scalesOf } from '../packing/integer-rows.js';
-import { allBytes, packedMatrix, partOf, refuseShape, rowBytes } from '../packing/stored-tensors.js';
+import { allBytes, packedMatrix, partOf, refuseBits, refuseShape, rowBytes } from '../packing/stored-tensors.js';
 import type { CompressedForm } from './form.js';
 
 /** Codes of a 32-bit word. */
 const perWord = (bits: number) => 32 / bits;
+
+/** Whether the matrix has one scale (strategy `tensor`). */
+const isOneScale = ({ rows, parts: { scales } }: PackedSource) => rows > 1 && scales.shape.every((each) => each === 1);
 
 const bitsOf = (source: PackedSource) => source.parameters.bits as 4 | 8;
 
@@ -23,18 +26,22 @@ export const packQuantized: CompressedForm = {
     const shape = partOf(name, tensors, `${module}.weight_shape`, ['I64'], [2]);
     const [rows, cols] = [...new BigInt64Array(values.read(shape).slice().buffer)].map(Number);
     const bits = ([4, 8] as const).find((each) => Math.ceil((cols * each) / 32) === codes.shape[1]);
+    const other = [2, 3, 5, 6].find((each) => Math.ceil(cols / Math.floor(32 / each)) === codes.shape[1]);
+    if (!bits && other) refuseBits(codes, name, other);
     if (!bits || codes.shape.length !== 2 || codes.shape[0] !== rows || cols < 1) {
       refuseShape(codes, name, `codes of 4 or 8 bits of the [${rows}, ${cols}] that "${shape.name}" states`);
     }
     const scales = partOf(name, tensors, `${module}.weight_scale`, ['BF16', 'F16', 'F32']);
-    const groups = scales.shape[1] ?? 0;
+    const isOne = ['', '1', '1,1'].includes(String(scales.shape)) && rows > 1;
+    const groups = isOne ? 1 : (scales.shape[1] ?? 0);
     const groupSize =
       sizes.groups.find((size) => Math.ceil(cols / size) === groups) ?? (cols % groups === 0 ? cols / groups : 0);
-    if (scales.shape.length !== 2 || scales.shape[0] !== rows || groupSize === 0) {
-      refuseShape(scales, name, `[${rows}, groups of a row of ${cols}]`);
+    if (!isOne && (scales.shape.length !== 2 || scales.shape[0] !== rows || groupSize === 0)) {
+      refuseShape(scales, name, `[1] or [${rows}, groups of a row of ${cols}]`);
     }
     const parts: Record<string, TensorRef> = { codes, scales, weight_shape: shape };
-    if (tensors.has(`${module}.weight_zero_point`)) {
+    if (sizes.isAsymmetric || tensors.has(`${module}.weight_zero_point`)) {
+      if (isOne) refuseShape(scales, name, `[${rows}, groups], as it has zero points`);
       const packed = [Math.ceil(rows / perWord(bits)), groups];
       parts.zero_points = partOf(name, tensors, `${module}.weight_zero_point`, ['I32'], packed);
     }
@@ -53,7 +60,7 @@ export const packQuantized: CompressedForm = {
     const { codes, scales, zero_points: zeroPoints, group_index: index } = source.parts;
     return {
       codes: [rowBytes(codes, from, count)],
-      scales: [rowBytes(scales, from, count)],
+      scales: [isOneScale(source) ? allBytes(scales) : rowBytes(scales, from, count)],
       ...(zeroPoints ? { zero_points: [rowBytes(zeroPoints, from, count, perWord(bitsOf(source)))] } : {}),
       ...(source.parameters.permuted ? { group_index: [allBytes(index)] } : {}),
     };
@@ -66,6 +73,7 @@ export const packQuantized: CompressedForm = {
   grid(source) {
     if (source.parameters.permuted) return undefined;
     const { scales, zero_points: zeroPoints } = source.parts;
+    if (isOneScale(source)) return integerGrid(bitsOf(source), source.cols, source.cols, true, scales.dtype);
     return integerGrid(bitsOf(source), source.cols, source.parameters.group_size as number, !zeroPoints, scales.dtype);
   },
 
@@ -77,12 +85,14 @@ export const packQuantized: CompressedForm = {
 function openRows(source: PackedSource, count: number, bytes: Packed): IntegerRows {
   const bits = bitsOf(source);
   const { scales, codes } = source.parts;
-  const groups = scales.shape[1];
+  const isOne = isOneScale(source);
+  const groups = isOne ? 1 : scales.shape[1];
+  const stored = scalesOf(scales.dtype, bytes.scales, isOne ? 1 : count * groups);
   return {
     bits,
     codes: bytes.codes,
     rowBytes: 4 * codes.shape[1],
-    scales: scalesOf(scales.dtype, bytes.scales, count * groups),
+    scales: isOne ? new Float32Array(count).fill(stored[0]) : stored,
     zeroPoints: bytes.zero_points ? zeroPointsOf(bytes.zero_points, bits, count, groups) : undefined,
     groupSize: source.parameters.group_size as number,
     groupOf: bytes.group_index ? groupIndex(bytes.group_index) : undefined,

@@ -1,14 +1,7 @@
 import type { DressedTensor } from '../../core/dressing.js';
 import type { QuantizationArgs } from '../../core/scheme.js';
+import { fusedProjection } from '../packing/fused.js';
 import { type CompressedWriter, moduleOf, quantizationArgs } from './writer.js';
-
-/** Projections that engines run as one and that therefore have one scale of the tensor. */
-const FUSED: [RegExp, string][] = [
-  [/\.(q|k|v)_proj\.weight$/, 'qkv_proj'],
-  [/\.(q_a_proj|kv_a_proj_with_mqa)\.weight$/, 'qkv_a_proj'],
-  [/\.(gate|up)_proj\.weight$/, 'gate_up_proj'],
-  [/\.w(1|3)\.weight$/, 'w13'],
-];
 
 const groupOf = (args: QuantizationArgs) => args.group_size as number;
 
@@ -66,10 +59,7 @@ export const nvfp4Writer: CompressedWriter = {
   ...fp4Writer('nvfp4-pack-quantized', 'F8_E4M3', true, () =>
     quantizationArgs({ num_bits: 4, strategy: 'tensor_group', group_size: 16 }),
   ),
-  sharedScale({ name }) {
-    const fused = FUSED.find(([pattern]) => pattern.test(name));
-    return fused && name.replace(fused[0], `.${fused[1]}`);
-  },
+  sharedScale: ({ name }) => fusedProjection(name),
 };
 
 /** mxfp4-pack-quantized, as the preset MXFP4A16: all versions that have it know `scale_dtype`. */

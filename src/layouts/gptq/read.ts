@@ -4,7 +4,15 @@ import type { Packed } from '../../core/scheme.js';
 import type { LogicalTensor, PackedSource } from '../../core/weights.js';
 import { groupIndex, isPermuted } from '../packing/group-index.js';
 import { type IntegerRows, integerGrid, integerParts, integerValues, scalesOf } from '../packing/integer-rows.js';
-import { allBytes, columnBytes, packedMatrix, partOf, refuseShape, type Tensors } from '../packing/stored-tensors.js';
+import {
+  allBytes,
+  columnBytes,
+  packedMatrix,
+  partOf,
+  refuseBits,
+  refuseShape,
+  type Tensors,
+} from '../packing/stored-tensors.js';
 import { repeated, segmentedQuantum, transpose, wordsOf } from '../packing/words.js';
 
 /** How a module's words are to be read. */
@@ -36,7 +44,11 @@ export function gptqMatrix(
   const codes = partOf(name, tensors, `${module}.qweight`, ['I32']);
   const [groups, rows] = scales.shape;
   const bits = ([4, 8] as const).find((each) => String(zeroPoints.shape) === String([groups, (rows * each) / 32]));
-  if (!bits || scales.shape.length !== 2) refuseShape(zeroPoints, name, `[${groups}, ${rows} / 8 or ${rows} / 4]`);
+  if (!bits || scales.shape.length !== 2) {
+    const other = [2, 3, 5, 6].find((each) => String(zeroPoints.shape) === String([groups, (rows * each) / 32]));
+    if (other) refuseBits(zeroPoints, name, other);
+    refuseShape(zeroPoints, name, `[${groups}, ${rows} / 8 or ${rows} / 4]`);
+  }
   const cols = (codes.shape[0] * 32) / bits;
   if (codes.shape.length !== 2 || codes.shape[1] !== rows) refuseShape(codes, name, `[inputs / ${32 / bits}, ${rows}]`);
   const size = groupSize && Math.ceil(cols / groupSize) === groups ? groupSize : cols / groups;

@@ -1,9 +1,9 @@
 import type { DressedCheckpoint, Dressing } from '../../core/dressing.js';
 import { UsageError } from '../../core/errors.js';
 import type { JsonObject } from '../../core/json.js';
-import { matrixKind } from '../../core/matrix-kinds.js';
 import type { QuantizationArgs } from '../../core/scheme.js';
 import int4 from '../../schemes/int4.js';
+import { fusedModule, modulePatterns } from '../packing/fused.js';
 import { spreadZeroPoints } from '../packing/integer-rows.js';
 import { repeated, transpose, transposeScales, wordsOf } from '../packing/words.js';
 import type { GptqFormat } from './zero-points.js';
@@ -52,12 +52,13 @@ export function gptqDressing(format: GptqFormat): Dressing {
       }
     },
 
-    quantizes: ({ name, rows, cols }, args) =>
-      matrixKind(name) === 'linear' &&
+    quantizes: ({ kind, rows, cols }, args) =>
+      kind === 'linear' &&
       rows % perWord(args) === 0 &&
       cols % perWord(args) === 0 &&
       (args.strategy === 'channel' || cols % (args.group_size as number) === 0),
 
+    fused: fusedModule,
     rowQuantum: perWord,
 
     parts(rows, cols, args) {
@@ -119,13 +120,14 @@ const sizes = (args: QuantizationArgs): JsonObject => ({
   sym: args.symmetric,
 });
 
-/** A regular expression for one module, as GPTQModel's `dynamic` has them: `+:` gives it other settings, `-:` none. */
-const pattern = (sign: '+' | '-', name: string) => `${sign}:^${moduleOf(name).replace(/[.[\]]/g, '\\$&')}$`;
-
 function settings({ args, exceptions, alone }: DressedCheckpoint, format: GptqFormat): JsonObject {
+  // regular expressions, as GPTQModel has them: `+:` gives a module other settings, `-:` none
   const dynamic: JsonObject = {};
-  for (const { name } of alone) if (matrixKind(name) === 'linear') dynamic[pattern('-', name)] = {};
-  for (const { matrix, args: other } of exceptions) dynamic[pattern('+', matrix.name)] = sizes(other);
+  const skipped = alone.filter(({ kind }) => kind === 'linear').map(({ name }) => name);
+  for (const pattern of modulePatterns(skipped)) dynamic[`-:${pattern}`] = {};
+  for (const { matrix, args: other } of exceptions) {
+    for (const pattern of modulePatterns([matrix.name])) dynamic[`+:${pattern}`] = sizes(other);
+  }
   return {
     ...sizes(args),
     desc_act: false,

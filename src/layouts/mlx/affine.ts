@@ -24,17 +24,24 @@ const isWholeByte = (bits: number): bits is 4 | 8 => bits === 4 || bits === 8;
  * `biases` [rows, groups] in the type of the model. The value is code * scale + bias (mlx/backend/cpu/quantized.cpp).
  */
 export const affine: MlxForm = {
-  matrix(module, tensors, values, bitsSaid) {
+  matrix(module, tensors, values, said) {
     const name = `${module}.weight`;
     const codes = partOf(name, tensors, name, ['U32']);
     const scales = partOf(name, tensors, `${module}.scales`, FLOATS);
     const biases = partOf(name, tensors, `${module}.biases`, [scales.dtype], scales.shape);
     if (codes.shape.length !== 2) refuseShape(codes, name, 'two dimensions');
     const [rows, words] = codes.shape;
-    const bits = bitsSaid ?? 4;
-    const cols = (32 * words) / bits;
     const groups = scales.shape[1];
-    if (!BITS.includes(bits) || !Number.isInteger(cols)) refuseShape(codes, name, `[rows, columns * ${bits} / 32]`);
+    // the size of groups is the same for most checkpoints' modules, their bits are not
+    const bits = said.group_size && groups ? (32 * words) / (groups * said.group_size) : (said.bits ?? 4);
+    const cols = (32 * words) / bits;
+    if (!BITS.includes(bits) || !Number.isInteger(cols)) {
+      refuseShape(
+        codes,
+        name,
+        `[rows, columns * bits / 32] with ${BITS.join(', ')} bits, and groups as config.json says`,
+      );
+    }
     if (scales.shape.length !== 2 || scales.shape[0] !== rows || cols % groups !== 0) {
       refuseShape(scales, name, `[${rows}, groups of a row of ${cols}]`);
     }

@@ -2,7 +2,6 @@ import type { DressedCheckpoint, DressedTensor, Dressing } from '../../core/dres
 import type { Dtype } from '../../core/dtype.js';
 import { UsageError } from '../../core/errors.js';
 import type { JsonObject } from '../../core/json.js';
-import { matrixKind } from '../../core/matrix-kinds.js';
 import type { QuantizationArgs } from '../../core/scheme.js';
 import int4 from '../../schemes/int4.js';
 import { scalesOf, spreadZeroPoints, storeScales } from '../packing/integer-rows.js';
@@ -46,8 +45,8 @@ export const mlxDressing: Dressing = {
   keeps: (args) => !isAffine(args) || args.symmetric || args.scale_dtype === 'F32',
 
   // mlx-lm's convert takes embeddings and head too; routers that it reads as floats stay so
-  quantizes: ({ name, cols }, args) =>
-    ['embedding', 'lm_head', 'linear'].includes(matrixKind(name) ?? '') && cols % groupOf(args) === 0,
+  quantizes: ({ kind = '', cols }, args) =>
+    ['embedding', 'lm_head', 'linear'].includes(kind) && cols % groupOf(args) === 0,
 
   rowQuantum: () => 1,
 

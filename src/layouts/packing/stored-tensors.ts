@@ -35,7 +35,7 @@ export function partOf(
     const file = [...tensors.values()].find((each) => each.name.startsWith(owner.replace(/weight$/, '')))?.file;
     throw new InvalidInputError(
       `${file ?? 'the checkpoint'}: "${owner}" is stored in parts and needs "${name}", which is missing.`,
-      'download the missing shard.',
+      'check that quantization_config belongs to these weights.',
     );
   }
   if (!dtypes.includes(ref.dtype)) {
@@ -53,6 +53,14 @@ export function refuseShape(ref: TensorRef, owner: string, needed: string): neve
   throw new InvalidInputError(
     `${ref.file}: tensor "${ref.name}" is [${ref.shape.join(', ')}]; "${owner}" needs ${needed}.`,
     'check that quantization_config belongs to these weights, or download this shard again.',
+  );
+}
+
+/** Throws InvalidInputError: codes of a number of bits that the layout is not read with. */
+export function refuseBits(ref: TensorRef, owner: string, bits: number): never {
+  throw new InvalidInputError(
+    `${ref.file}: tensor "${ref.name}" [${ref.shape.join(', ')}] belongs to codes of ${bits} bits; "${owner}" is read with 4 and 8.`,
+    'convert the original checkpoint instead.',
   );
 }
 
