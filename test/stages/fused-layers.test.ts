@@ -207,6 +207,7 @@ test('grids that differ inside a fused layer become one', async () => {
     layout: 'mlx',
     groupSize: '32',
     scales: 'f32',
+    asymmetric: false,
     override: ['*.q_proj.weight=int8'],
   });
   const { tensors } = await room.quantize(first.dir, { layout: 'compressed_tensors' });
