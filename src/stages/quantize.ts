@@ -70,7 +70,9 @@ export async function quantize(
   }
   const edges = plan.tensors.filter(({ scheme, shape, fate }) => {
     const { block_structure: block } = scheme;
-    return fate !== 'unquantized' && scheme.strategy === 'block' && block?.some((size, axis) => shape[axis] % size !== 0);
+    return (
+      fate !== 'unquantized' && scheme.strategy === 'block' && block?.some((size, axis) => shape[axis] % size !== 0)
+    );
   });
   if (edges.length > 0) {
     onNote(
