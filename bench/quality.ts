@@ -6,10 +6,10 @@
 //   npx tsx bench/quality.ts --write      puts it between the marks in docs/quantization.md
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Tokenizer } from '@huggingface/tokenizers';
 import type { Graph } from '../src/core/graph.js';
 import type { Packed, QuantizationArgs } from '../src/core/scheme.js';
 import { openCheckpoint } from '../src/formats/checkpoint.js';
+import { readTokenizerFiles } from '../src/formats/tokenizer-files.js';
 import klDivergence from '../src/metrics/kl_divergence.js';
 import klDivergenceP99 from '../src/metrics/kl_divergence_p99.js';
 import { perPosition } from '../src/metrics/math/positions.js';
@@ -22,6 +22,7 @@ import { evaluate } from '../src/reference/evaluate.js';
 import { storedWeights } from '../src/reference/stored-weights.js';
 import { readWhole, type WeightLookup } from '../src/reference/weights.js';
 import { find, ids } from '../src/registry.js';
+import { openTokenizer } from '../src/runtime/tokenizer.js';
 import { InputFiles } from '../src/sources/input-files.js';
 import { root } from './measure.js';
 
@@ -30,8 +31,6 @@ const WINDOWS = 64;
 const GROUP_SIZES = [16, 32, 64, 128];
 const ALGORITHMS = ['rtn', 'mse', 'kquant', 'hqq'] as const;
 const MARKS = ['<!-- table of bench/quality.ts -->', '<!-- end of table -->'];
-
-const json = (name: string) => JSON.parse(readFileSync(join(FOLDER, name), 'utf8'));
 
 interface Quality {
   kl: number;
@@ -81,9 +80,9 @@ async function openUnion() {
   const checkpoint = openCheckpoint(FOLDER);
   const graph = drawGraphs(await openModel(checkpoint), 256).decoder;
   const logical = await logicalTensors(checkpoint);
-  const tokenizer = new Tokenizer(json('tokenizer.json'), json('tokenizer_config.json'));
+  const tokenizer = await openTokenizer(readTokenizerFiles(FOLDER)!, FOLDER);
   const text = readFileSync(join(FOLDER, 'heldout.txt'), 'utf8');
-  const encoded = tokenizer.encode(text, { add_special_tokens: false }).ids;
+  const encoded = await tokenizer.encodePlain(text);
   const { sequences, targets } = textWindows(encoded, { length: 256, leading: 0, count: WINDOWS });
   const stored = (files: InputFiles) => storedWeights(graph, logical, files);
   const files = new InputFiles();

@@ -78,6 +78,7 @@ export default class Generate extends HalfbyteCommand {
             },
       });
       endLine();
+      for (const note of result.notes) this.note(note);
       this.note(summary(result));
       return result;
     } finally {

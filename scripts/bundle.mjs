@@ -16,6 +16,7 @@ const named = [
     modulesIn(`src/${folder}`).map((file) => ({ in: file, out: withoutEnding(file.slice('src/'.length)) })),
   ),
   { in: 'src/engine/worker.ts', out: 'engine/worker' },
+  { in: 'src/runtime/tokenizer-process.ts', out: 'runtime/tokenizer-process' },
 ];
 
 /**
@@ -46,8 +47,8 @@ const { metafile } = await build({
   platform: 'node',
   target: 'node20.11',
   plugins: [{ name: 'together', setup: importTogether }],
-  // onnxruntime-node is native; typescript is what oclif would compile sources with, if it were asked to.
-  external: ['onnxruntime-node', 'typescript'],
+  // onnxruntime-node and tokenizers are native; typescript is what oclif would compile sources with, if it were asked to.
+  external: ['onnxruntime-node', 'tokenizers', 'typescript'],
   // For CommonJS: require() of Node's modules.
   banner: { js: "import { createRequire as from } from 'node:module';\nconst require = from(import.meta.url);" },
   // Less text is found sooner to be nothing but definitions; names stay, so that a stack trace is worth reading.

@@ -22,7 +22,8 @@ export async function tokenizerMetadata(
   const metadata = await ggufTokenizer(files, config, async () => {
     // an incomplete vocabulary cannot encode the probe, and is none of those known by it
     try {
-      const ids = (await openTokenizer(files, checkpoint.dir)).encode(PROBE);
+      const tokenizer = await openTokenizer(files, checkpoint.dir);
+      const ids = await tokenizer.encode(PROBE);
       return createHash('sha256')
         .update(`[${ids.join(', ')}]`)
         .digest('hex');

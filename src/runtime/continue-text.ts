@@ -11,7 +11,7 @@ export interface ContinueOptions {
   /** Ids after which the text is over. */
   stopIds: readonly number[];
   /** Told of each new id as it is chosen, the stop id included. */
-  onToken?: (id: number) => void;
+  onToken?: (id: number) => void | Promise<void>;
   signal?: AbortSignal;
 }
 
@@ -35,7 +35,7 @@ export async function continueText(
     if (options.signal?.aborted) throw new InterruptedError('Interrupted while generating.');
     const id = options.sampler(logits, text);
     text.push(id);
-    options.onToken?.(id);
+    await options.onToken?.(id);
     if (options.stopIds.includes(id)) return { ids: text.slice(prompt.length), stopReason: 'eos' };
     if (text.length >= longest) {
       const stopReason = text.length - prompt.length >= options.maxNewTokens ? 'length' : 'context';

@@ -97,13 +97,13 @@ class Speculation {
       if (this.options.signal?.aborted) throw new InterruptedError('Interrupted while generating.');
       const answer = await this.#ask(draft === undefined ? given : [...given, draft]);
       let known = given.length;
-      let stopReason = this.#push(answer, known - 1);
+      let stopReason = await this.#push(answer, known - 1);
       if (draft !== undefined) {
         this.#counts.draftedTokens++;
         if (draft === this.#text.at(-1)) {
           this.#counts.acceptedTokens++;
           known++;
-          stopReason ??= this.#push(answer, known - 1);
+          stopReason ??= await this.#push(answer, known - 1);
         } else this.#modelCache.truncate(this.#text.length - 1);
       }
       if (stopReason) return { ids: this.#text.slice(this.prompt.length), stopReason, counts: this.#counts };
@@ -133,11 +133,11 @@ class Speculation {
   }
 
   /** Takes over the token that the model puts after row `row` of its answer; says whether the text ends with it. */
-  #push({ logits }: Answer, row: number): StopReason | undefined {
+  async #push({ logits }: Answer, row: number): Promise<StopReason | undefined> {
     const { vocabSize } = this.model;
     const id = this.options.sampler(logits.subarray(row * vocabSize, (row + 1) * vocabSize), this.#text);
     this.#text.push(id);
-    this.options.onToken?.(id);
+    await this.options.onToken?.(id);
     if (this.options.stopIds.includes(id)) return 'eos';
     if (this.#text.length < this.#longest) return undefined;
     return this.#text.length - this.prompt.length >= this.options.maxNewTokens ? 'length' : 'context';

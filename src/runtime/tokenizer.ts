@@ -1,27 +1,22 @@
 import { InvalidInputError } from '../core/errors.js';
 import type { TokenizerFiles } from '../formats/tokenizer-files.js';
+import { type ChatMessage, chatPrompt } from './chat-prompt.js';
+import { specialTokens, tokenText } from './special-tokens.js';
+import { type TextStream, textStream } from './text-stream.js';
+import { LibraryTokenizer } from './tokenizer-client.js';
 
-export interface ChatMessage {
-  role: 'system' | 'user' | 'assistant';
-  content: string;
-}
-
-/** Text that comes token by token and never as half a character. */
-export interface TextStream {
-  /** Text that the id completes; empty while a character or a merge is still open. */
-  push(id: number): string;
-  /** What is still held back, with U+FFFD for bytes that never became a character. */
-  end(): string;
-}
-
-/** Text to ids and back, with the special tokens that transformers would add. */
+/** Text to ids and back, as the Rust library that transformers uses does it. Calls throw as those of LibraryTokenizer. */
 export interface TextTokenizer {
-  /** Ids of a text, with the tokens that the tokenizer puts around one (bos where the model has it). */
-  encode(text: string): number[];
+  /** What the user should know of these files. */
+  readonly notes: readonly string[];
+  /** Ids of a text, with the tokens that the post-processor of tokenizer.json puts around one. */
+  encode(text: string): Promise<number[]>;
   /** Ids of a text as it stands; names of special tokens in it become those tokens. */
-  encodePlain(text: string): number[];
+  encodePlain(text: string): Promise<number[]>;
   /** Text of ids, special tokens left out. */
-  decode(ids: readonly number[]): string;
+  decode(ids: readonly number[]): Promise<string>;
+  /** The text of each id from 0 to `count` by itself, '' for special tokens. */
+  eachText(count: number): Promise<string[]>;
   /** A stream of text that continues `before` (the prompt's ids), so that spaces at the seam are right. */
   stream(before: readonly number[]): TextStream;
   /** The prompt of a conversation that the model shall answer. Throws InvalidInputError without a chat template. */
@@ -30,123 +25,63 @@ export interface TextTokenizer {
 
 /** Loads a tokenizer. Throws InvalidInputError where its files are not understood. */
 export async function openTokenizer(files: TokenizerFiles, where: string): Promise<TextTokenizer> {
-  const { Tokenizer } = await import('@huggingface/tokenizers');
-  let inner: InstanceType<typeof Tokenizer>;
-  try {
-    inner = new Tokenizer(files.tokenizer, files.config);
-  } catch (error) {
+  const { config } = files;
+  if (config.split_special_tokens === true) {
     throw new InvalidInputError(
-      `${where}/tokenizer.json: not a tokenizer that is understood here: ${(error as Error).message}`,
-      'copy the tokenizer files again, or pass token ids with --ids.',
+      `${where}/tokenizer_config.json: split_special_tokens true cuts the names of special tokens in a text; read here is false.`,
+      'remove this key if names of special tokens should become those tokens, or pass token ids.',
     );
   }
-  const bos = tokenText(files.config.bos_token);
-  const eos = tokenText(files.config.eos_token);
-
-  const encode = (text: string, withSpecialTokens: boolean): number[] => {
-    const { ids, tokens } = inner.encode(text, { add_special_tokens: withSpecialTokens });
-    const at = ids.findIndex((id: number) => !Number.isInteger(id));
-    if (at >= 0) {
-      throw new InvalidInputError(
-        `the tokenizer of ${where} has no token for "${tokens[at]}" and none for unknown text.`,
-        'leave this character out.',
-      );
-    }
-    return ids;
-  };
-  // The decoder's clean-up removes spaces before punctuation: it loses what the model wrote and cannot be streamed.
-  const decode = (ids: readonly number[]): string =>
-    ids.length === 0 ? '' : inner.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false });
-
+  const source = { json: JSON.stringify(files.tokenizer), special: specialTokens(config, files.tokenizer) };
+  const library = new LibraryTokenizer(`${where}/tokenizer.json`, source);
+  const decode = async (ids: readonly number[]): Promise<string> =>
+    ids.length === 0 ? '' : (await library.decode([[...ids]]))[0];
   return {
-    encode: (text) =>
-      addEnds(encode(text, true), encode(text, false), files.config, {
-        bos: bos === null ? undefined : inner.token_to_id(bos),
-        eos: eos === null ? undefined : inner.token_to_id(eos),
-      }),
-    encodePlain: (text) => encode(text, false),
+    notes: endNotes(
+      config,
+      await library.encode('', true),
+      await endIds(config, (text) => library.encode(text, false)),
+    ),
+    encode: (text) => library.encode(text, true),
+    encodePlain: (text) => library.encode(text, false),
     decode,
+    eachText: (count) => library.decode(Array.from({ length: count }, (_, id) => [id])),
     stream: (before) => textStream(decode, before),
-    async applyChatTemplate(messages) {
-      if (files.chatTemplate === null) {
-        throw new InvalidInputError(
-          `${where}: the tokenizer has no chat template (chat_template in tokenizer_config.json, or chat_template.jinja).`,
-          'leave --chat out and write the prompt as the model expects it.',
-        );
-      }
-      const { Template } = await import('@huggingface/jinja');
-      try {
-        return new Template(files.chatTemplate).render({
-          messages,
-          add_generation_prompt: true,
-          bos_token: bos ?? '',
-          eos_token: eos ?? '',
-          tools: null,
-        });
-      } catch (error) {
-        throw new InvalidInputError(
-          `${where}: the chat template refuses these messages: ${(error as Error).message}`,
-          'leave --chat or --system out.',
-        );
-      }
-    },
+    applyChatTemplate: (messages) => chatPrompt(files, where, messages),
   };
 }
 
-/**
- * What transformers does with `add_bos_token` and `add_eos_token`: where tokenizer_config.json states them they decide,
- * whatever the post-processor of tokenizer.json says; otherwise that post-processor decides.
- */
-function addEnds(
-  ids: number[],
-  plain: readonly number[],
+const ENDS = [
+  ['add_bos_token', 'bos_token', 'before'],
+  ['add_eos_token', 'eos_token', 'after'],
+] as const;
+
+async function endIds(
   config: TokenizerFiles['config'],
-  { bos, eos }: { bos: number | undefined; eos: number | undefined },
-): number[] {
-  // Compared with the plain ids, because a text may itself begin with the name of the bos token.
-  const startsWithOwnBos = ids.length > plain.length && ids[0] === bos;
-  const endsWithOwnEos = ids.length > plain.length && ids.at(-1) === eos;
-  let result = ids;
-  if (bos !== undefined && config.add_bos_token === true && !startsWithOwnBos) result = [bos, ...result];
-  if (config.add_bos_token === false && startsWithOwnBos) result = result.slice(1);
-  if (eos !== undefined && config.add_eos_token === true && !endsWithOwnEos) result = [...result, eos];
-  return result;
+  encode: (text: string) => Promise<number[]>,
+): Promise<(number | undefined)[]> {
+  return Promise.all(
+    ENDS.map(async ([flag, name]) => {
+      const text = tokenText(config[name]);
+      const ids = text === null || typeof config[flag] !== 'boolean' ? [] : await encode(text);
+      return ids.length === 1 ? ids[0] : undefined;
+    }),
+  );
 }
-
-/** Special tokens are written as strings or as objects with their content. */
-function tokenText(token: unknown): string | null {
-  if (typeof token === 'string') return token;
-  const content = (token as { content?: unknown } | null | undefined)?.content;
-  return typeof content === 'string' ? content : null;
-}
-
-/** Ids of the text before that are decoded along: enough for any rule about the first token of a text. */
-const SEAM = 8;
 
 /**
- * Decodes a growing text in small windows: each window starts where the last one that ended on a whole character
- * started to print, so that decoders which treat a first token differently see the same start twice (vLLM's
- * detokenize_incrementally).
+ * transformers 5 takes no notice of `add_bos_token` and `add_eos_token` beside a tokenizer.json, whose post-processor
+ * alone decides; transformers 4 heeded them for some classes. Where the two differ the user should know.
  */
-function textStream(decode: (ids: readonly number[]) => string, before: readonly number[]): TextStream {
-  let window = before.slice(-SEAM);
-  let printed = window.length;
-  const unprinted = () => decode(window).slice(decode(window.slice(0, printed)).length);
-  return {
-    push(id) {
-      window.push(id);
-      const text = unprinted();
-      // U+FFFD at the end: the bytes of a character that is not complete yet.
-      if (text.length === 0 || text.endsWith('\uFFFD')) return '';
-      window = window.slice(printed);
-      printed = window.length;
-      return text;
-    },
-    end() {
-      const text = unprinted();
-      window = [];
-      printed = 0;
-      return text;
-    },
-  };
+function endNotes(config: TokenizerFiles['config'], added: readonly number[], ids: (number | undefined)[]): string[] {
+  return ENDS.flatMap(([flag, name, side], index) => {
+    const id = ids[index];
+    if (id === undefined) return [];
+    const isAdded = (side === 'before' ? added[0] : added.at(-1)) === id;
+    if (isAdded === config[flag]) return [];
+    return [
+      `tokenizer_config.json says ${flag} ${config[flag]}, and the post-processor of tokenizer.json ` +
+        `${isAdded ? 'puts' : 'puts no'} ${name} ${side} a text: the post-processor decides, as in transformers 5.`,
+    ];
+  });
 }

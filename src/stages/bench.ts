@@ -106,7 +106,7 @@ async function timeRun(decoder: Decoder, prompt: number[], newTokens: number, si
     maxNewTokens: newTokens,
     stopIds: [],
     signal,
-    onToken: () => times.push(performance.now()),
+    onToken: () => void times.push(performance.now()),
   });
   const [first, last] = [times[0] as number, times.at(-1) as number];
   return { firstTokenSeconds: (first - start) / 1000, decodeSeconds: (last - first) / 1000 };

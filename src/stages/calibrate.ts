@@ -93,7 +93,7 @@ async function corpusOf({ checkpoint, config }: Model, options: CalibrateOptions
   }
   const tokenizer = await openTokenizer(files, checkpoint.dir);
   const given = options.text !== undefined;
-  const ids = tokenizer.encodePlain(options.text ?? CALIBRATION_TEXT);
+  const ids = await tokenizer.encodePlain(options.text ?? CALIBRATION_TEXT);
   if (ids.length === 0) throw new UsageError('the calibration text is empty.', 'give a text of a few hundred words.');
   const most = options.tokens ?? (given ? GIVEN_TOKENS : BUNDLED_TOKENS);
   return { sequences: pieces(ids, length, most), text: given ? 'given text' : 'bundled text' };

@@ -47,6 +47,8 @@ export interface GenerateResult {
   timeToFirstTokenSeconds: number;
   loadSeconds: number;
   sampling: SamplingSettings;
+  /** What the user should know of the tokenizer. */
+  notes: readonly string[];
   /** How well drafting did; null without it. */
   speculation: (SpeculationCounts & { acceptanceRate: number | null }) | null;
 }
@@ -83,12 +85,12 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
       maxNewTokens: options.maxNewTokens ?? 128,
       stopIds,
       signal: options.signal,
-      onToken(id) {
+      async onToken(id) {
         times.push(performance.now());
-        if (!stopIds.includes(id)) writer.push(id);
+        if (!stopIds.includes(id)) await writer.push(id);
       },
     });
-    writer.end();
+    await writer.end();
     const [first, last] = [times[0] as number, times.at(-1) as number];
     const timeToFirstTokenSeconds = (first - loaded) / 1000;
     return {
@@ -102,6 +104,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
       timeToFirstTokenSeconds,
       loadSeconds: (loaded - loadStart) / 1000,
       sampling,
+      notes: tokenizer?.notes ?? [],
       speculation: counts ? { ...counts, acceptanceRate: acceptanceRate(counts) } : null,
     };
   } finally {
@@ -194,8 +197,8 @@ function textWriter(options: GenerateOptions, tokenizer: TextTokenizer | null, p
     options.onText?.(options.forTerminal ? printable(piece) : piece);
   };
   return {
-    push: (id: number) => write(stream ? stream.push(id) : `${text === '' ? '' : ','}${id}`),
-    end: () => write(stream?.end() ?? ''),
+    push: async (id: number) => write(stream ? await stream.push(id) : `${text === '' ? '' : ','}${id}`),
+    end: async () => write((await stream?.end()) ?? ''),
     text: () => text,
   };
 }

@@ -123,13 +123,14 @@ async function compare(
   settings: VerifySettings,
   findings: Findings,
 ): Promise<void> {
+  const texts = await tokenizer?.eachText(mine.vocabulary);
   const context = {
     hidden: { own: new HiddenStates(), reference: new HiddenStates() },
     saved: savedReference(settings.save, sets, theirs, reference.model?.checkpoint),
     metrics: await positionMetrics(),
-    textOf: (id: number) => tokenizer?.decode([id]) ?? null,
+    textOf: (id: number) => texts?.[id] ?? null,
   };
-  findings.notes.push(...notes);
+  findings.notes.push(...notes, ...(tokenizer?.notes ?? []));
   findings.tokens = comparedTokens(sets, context.textOf);
   try {
     for (const set of sets) await compareSet(mine, theirs, set, context, findings);

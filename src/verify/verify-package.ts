@@ -138,6 +138,7 @@ async function runChosen(
   findings: Findings,
 ): Promise<void> {
   const manifest = manifestOf(opened);
+  const texts = await tokenizer?.eachText(decoder.vocabSize);
   const context: RunContext = {
     opened,
     decoder,
@@ -146,13 +147,13 @@ async function runChosen(
     isLossless: manifest ? weightsAreFloat32(manifest.tensors) : [...graphs.values()].every(isFloat32Graph),
     allowance: manifest && own ? allowanceOf(manifest, own.graph) : allowanceOfGraphs([...graphs.values()]),
     metrics: await positionMetrics(),
-    textOf: (id) => tokenizer?.decode([id]) ?? null,
+    textOf: (id) => texts?.[id] ?? null,
     hidden: { own: new HiddenStates(), reference: new HiddenStates() },
     saved: savedReference(settings.save, sets, theirs, reference.model?.checkpoint),
     threads: settings.threads,
     signal: settings.signal,
   };
-  findings.notes.push(...notes);
+  findings.notes.push(...notes, ...(tokenizer?.notes ?? []));
   findings.tokens = comparedTokens(sets, context.textOf);
   try {
     await runSets(context, sets, findings);

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { Tokenizer } from '@huggingface/tokenizers';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { readTokenizerFiles } from '../../src/formats/tokenizer-files.js';
 import { textWindows } from '../../src/metrics/math/windows.js';
 import perplexity from '../../src/metrics/perplexity.js';
+import { openTokenizer } from '../../src/runtime/tokenizer.js';
 import { readGolden, rowsOf } from '../runtime/golden-file.js';
 import { difference } from './calls.js';
 import { fixture, json, openFixture, supportedFixtures } from './fixtures.js';
@@ -44,9 +45,9 @@ for (const name of names) {
 /** Perplexity of union-1.8m on its held-out text as ppl.json defines it. */
 async function unionPerplexity(count: number): Promise<number> {
   const { graphs, run } = await openFixture('union-1.8m');
-  const tokenizer = new Tokenizer(json('union-1.8m/tokenizer.json'), json('union-1.8m/tokenizer_config.json'));
+  const tokenizer = await openTokenizer(readTokenizerFiles(fixture('union-1.8m'))!, 'union-1.8m');
   const text = readFileSync(fixture('union-1.8m/heldout.txt'), 'utf8');
-  const { ids } = tokenizer.encode(text, { add_special_tokens: false });
+  const ids = await tokenizer.encodePlain(text);
   assert.is(ids.length, json('union-1.8m/ppl.json').ids_total);
   const { sequences, targets } = textWindows(ids, { length: 256, leading: 0, count });
   const losses: number[] = [];

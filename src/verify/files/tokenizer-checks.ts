@@ -25,14 +25,14 @@ export async function checkTokenizer(
     if (reference === null) return [];
     return [{ ...base, verdict: 'fail', message: `There is no ${FILE}; the reference has one.` }];
   }
-  const ids = tokenizer.encodePlain(SAMPLE);
+  const ids = await tokenizer.encodePlain(SAMPLE);
   const beyond = ids.find((id) => id >= vocabulary);
   if (beyond !== undefined) {
     const message = `${FILE}: gives the id ${beyond}; the model has ${vocabulary} tokens.`;
     return [{ ...base, verdict: 'fail', message }];
   }
   if (reference !== null) {
-    const theirs = reference.encodePlain(SAMPLE);
+    const theirs = await reference.encodePlain(SAMPLE);
     const at = theirs.findIndex((id, index) => ids[index] !== id);
     if (at >= 0 || ids.length !== theirs.length) {
       const place = at < 0 ? theirs.length : at;
@@ -41,12 +41,12 @@ export async function checkTokenizer(
       return [{ ...base, verdict: 'fail', message }];
     }
   }
-  const back = tokenizer.decode(ids);
+  const back = await tokenizer.decode(ids);
   if (back === SAMPLE) {
     const message = `The tokenizer gives back a sample text of ${ids.length} tokens${reference ? ', with the ids of the reference' : ''}.`;
     return [{ ...base, verdict: 'pass', message }];
   }
-  if (reference !== null && reference.decode(ids) === back) {
+  if (reference !== null && (await reference.decode(ids)) === back) {
     const message = `The tokenizer is the reference's; like it, it normalises text and does not give it back letter by letter.`;
     return [{ ...base, verdict: 'pass', message }];
   }

@@ -13,7 +13,7 @@ export async function withAnsweredSets(
   { stored, checkpoint, command }: Pick<Reference, 'stored' | 'checkpoint' | 'command'>,
   run: (chosen: ChosenSets) => Promise<void>,
 ): Promise<void> {
-  const chosen = chooseSets(request, limits, stored, checkpoint !== null || command !== null);
+  const chosen = await chooseSets(request, limits, stored, checkpoint !== null || command !== null);
   if (!command) return run(chosen);
   await inTemporaryDirectory(async (dir) => {
     const answer = await askCommand(command, chosen.sets, dir, limits.vocabulary);

@@ -40,12 +40,12 @@ export interface ChosenSets {
  * `--text` where they can be answered; without any the bundled text, or seeded random ids where no tokenizer is.
  * `canAnswer` is whether an engine or a command answers any ids.
  */
-export function chooseSets(
+export async function chooseSets(
   request: SetRequest,
   limits: SetLimits,
   stored: StoredReference | null,
   canAnswer: boolean,
-): ChosenSets {
+): Promise<ChosenSets> {
   const sets: TokenSet[] = (stored?.sets ?? []).map((set) => ({
     name: set.name,
     sequences: set.sequences,
@@ -61,7 +61,7 @@ export function chooseSets(
     }
     sets.push({ name: 'ids', sequences: request.ids, answers: [] });
   }
-  const text = request.text === undefined ? null : textToMeasure(request.text, request, limits);
+  const text = request.text === undefined ? null : await textToMeasure(request.text, request, limits);
   if (text) {
     const { sequences } = windowsOf(text);
     if (sequences.length === 0) {
@@ -80,7 +80,7 @@ export function chooseSets(
     }
     if (!sets.some(({ name }) => name === TEXT) && canAnswer) sets.push({ name: TEXT, sequences, answers: [] });
   }
-  if (sets.length === 0 && canAnswer) sets.push(ownSet(limits));
+  if (sets.length === 0 && canAnswer) sets.push(await ownSet(limits));
   const long = sets.filter(({ sequences }) => sequences.some((each) => each.length > limits.contextLength));
   notes.push(
     ...long.map(({ name }) => `${name} is longer than the package's context of ${limits.contextLength}: left out.`),
@@ -91,17 +91,17 @@ export function chooseSets(
 const isBeginOf = (sequences: number[][], of: number[][]): boolean =>
   JSON.stringify(sequences) === JSON.stringify(of.slice(0, sequences.length));
 
-function ownSet({ tokenizer, vocabulary, contextLength, bos }: SetLimits): TokenSet {
+async function ownSet({ tokenizer, vocabulary, contextLength, bos }: SetLimits): Promise<TokenSet> {
   if (tokenizer === null) {
     return { name: 'random', sequences: [randomIds(vocabulary, contextLength)], answers: [] };
   }
-  const ids = tokenizer.encodePlain(CALIBRATION_TEXT);
+  const ids = await tokenizer.encodePlain(CALIBRATION_TEXT);
   const leading = bos === undefined ? [] : [bos];
   const sequence = [...leading, ...ids].slice(0, Math.min(WINDOW_TOKENS, contextLength));
   return { name: 'bundled text', sequences: [sequence], answers: [] };
 }
 
-function textToMeasure(file: string, request: SetRequest, limits: SetLimits): TextToMeasure {
+async function textToMeasure(file: string, request: SetRequest, limits: SetLimits): Promise<TextToMeasure> {
   if (limits.tokenizer === null) {
     throw new UsageError(
       `--text ${file}: ${limits.dir} has no tokenizer.json, so it cannot read text.`,
@@ -110,7 +110,7 @@ function textToMeasure(file: string, request: SetRequest, limits: SetLimits): Te
   }
   return {
     file,
-    ids: limits.tokenizer.encodePlain(readText(file)),
+    ids: await limits.tokenizer.encodePlain(readText(file)),
     leading: limits.bos,
     windowTokens: Math.min(WINDOW_TOKENS, limits.contextLength),
     windows: request.windows ?? Number.POSITIVE_INFINITY,
