@@ -25,10 +25,12 @@ export async function chatPrompt(
     );
   }
   const { renderTemplate } = await import('../templates/render.js');
+  const { fromPlain } = await import('../templates/values.js');
   const { TemplateRaised, TemplateUnsupported } = await import('../templates/errors.js');
   const given = { messages, tools: null, documents: null, add_generation_prompt: true };
   try {
-    return renderTemplate(chatTemplate, { ...namedTokens(config), ...given }, now);
+    const names = Object.entries({ ...namedTokens(config), ...given });
+    return renderTemplate(chatTemplate, new Map(names.map(([name, value]) => [name, fromPlain(value)])), now);
   } catch (error) {
     if (error instanceof TemplateRaised) {
       throw new InvalidInputError(

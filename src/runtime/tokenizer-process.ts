@@ -1,6 +1,6 @@
 /** The process that runs the tokenizer library: started by tokenizer-client.ts, which says why, and ended by it. */
 import { AddedToken, Tokenizer } from 'tokenizers';
-import type { TokenizerAnswer, TokenizerRequest, TokenizerSource } from './tokenizer-protocol.js';
+import type { SpecialToken, TokenizerAnswer, TokenizerRequest, TokenizerSource } from './tokenizer-protocol.js';
 
 const open = new Map<number, Tokenizer>();
 
@@ -26,7 +26,33 @@ function load({ json, special }: TokenizerSource): Tokenizer {
       special.map(({ content, isSpecial, ...flags }) => new AddedToken(content, isSpecial, flags)),
     );
   }
+  refuseChance(tokenizer, [...addedTokens(json), ...special]);
   return tokenizer;
+}
+
+function addedTokens(json: string): Pick<SpecialToken, 'content' | 'normalized'>[] {
+  const { added_tokens: tokens } = JSON.parse(json) as {
+    added_tokens?: Pick<SpecialToken, 'content' | 'normalized'>[];
+  };
+  return tokens ?? [];
+}
+
+/** Of added tokens that the normalizer makes one text of, the library takes one by chance, each time it opens a file. */
+function refuseChance(tokenizer: Tokenizer, tokens: Pick<SpecialToken, 'content' | 'normalized'>[]): void {
+  const normalizer = tokenizer.getNormalizer();
+  if (normalizer === null) return;
+  const seen = new Map<string, string>();
+  for (const { content, normalized } of tokens) {
+    if (normalized === false) continue;
+    const text = normalizer.normalizeString(content);
+    const other = seen.get(text);
+    if (other !== undefined && other !== content) {
+      throw new Error(
+        `the added tokens ${JSON.stringify(other)} and ${JSON.stringify(content)} are one text after normalization`,
+      );
+    }
+    seen.set(text, content);
+  }
 }
 
 process.on('message', (request: TokenizerRequest) => {

@@ -1,7 +1,7 @@
 import { unsupported } from './errors.js';
 
-/** Steps of a rendering: real prompts take some thousands. */
-const MOST_STEPS = 5_000_000;
+/** Steps of a rendering: real prompts take thousands, a thousand turns 100,000. */
+const MOST_STEPS = 2_000_000;
 /** Characters of a text, items of a list. */
 export const MOST_CHARACTERS = 16_000_000;
 const MOST_ITEMS = 1_000_000;

@@ -25,7 +25,6 @@ type End = 'break' | 'continue' | undefined;
 export class Execution {
   #parts: string[] = [];
   #length = 0;
-  #depth = 0;
   constructor(private readonly budget: Budget) {}
 
   /** The text of a body. */
@@ -132,15 +131,13 @@ export class Execution {
       budget.items(items.length === 0 ? 0 : 1);
     }
     if (items.length === 0) return this.#run(statement.otherwise, new Scope(scope));
-    this.#depth++;
     const state = {};
     for (const [index, each] of items.entries()) {
       const inner = new Scope(scope);
-      inner.set('loop', loopAt(items, index, this.#depth, state, budget));
+      inner.set('loop', loopAt(items, index, state, budget));
       this.#assign(target, each, inner);
       if (this.#run(body, inner) === 'break') break;
     }
-    this.#depth--;
     return undefined;
   }
 

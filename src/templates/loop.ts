@@ -3,7 +3,7 @@ import { raise } from './errors.js';
 import { Callable, equal, Loop, orElse, Undefined, type Value } from './values.js';
 
 /** `loop` at a place in the items; `state` holds what loop.changed() saw last. */
-export function loopAt(items: Value[], index: number, depth: number, state: { seen?: Value[] }, budget: Budget): Loop {
+export function loopAt(items: Value[], index: number, state: { seen?: Value[] }, budget: Budget): Loop {
   const { length } = items;
   const neighbour = (at: number, what: string) =>
     orElse(items[at], () => new Undefined(`there is no ${what} item, which`));
@@ -16,8 +16,9 @@ export function loopAt(items: Value[], index: number, depth: number, state: { se
     if (name === 'first') return index === 0;
     if (name === 'last') return index === length - 1;
     if (name === 'length') return BigInt(length);
-    if (name === 'depth') return BigInt(depth);
-    if (name === 'depth0') return BigInt(depth - 1);
+    // of recursion, not of loops inside loops
+    if (name === 'depth') return 1n;
+    if (name === 'depth0') return 0n;
     if (name === 'previtem') return neighbour(index - 1, 'previous');
     if (name === 'nextitem') return neighbour(index + 1, 'next');
     if (name === 'cycle') {

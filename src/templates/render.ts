@@ -6,24 +6,24 @@ import { parseTemplate } from './parse.js';
 import { print } from './print.js';
 import { Scope } from './scope.js';
 import { strftime } from './strftime.js';
-import { Callable, fromPlain, Namespace, type Value, View } from './values.js';
+import { Callable, Namespace, type Value, View } from './values.js';
 
 /** jinja2's sandbox raises beyond this. */
 const LONGEST_RANGE = 100_000;
 
 /**
  * Renders a chat template as transformers does with Python's jinja2: trim_blocks, lstrip_blocks, the immutable sandbox,
- * break and continue, generation, tojson, raise_exception, strftime_now. `now` is the local time. Throws TemplateRaised
+ * break and continue, generation, tojson, raise_exception, strftime_now. `context` has the names that it may read, `now` is the local time. Throws TemplateRaised
  * where Python raises, TemplateUnsupported for what is not computed here and for what passes the bounds of Budget.
  */
-export function renderTemplate(template: string, context: Record<string, unknown>, now: Date): string {
+export function renderTemplate(template: string, context: ReadonlyMap<string, Value>, now: Date): string {
   const budget = new Budget();
   try {
     const body = parseTemplate(template);
     const globals = new Scope();
     for (const [name, value] of globalNames(now)) globals.set(name, value);
     const scope = new Scope(globals);
-    for (const [name, value] of Object.entries(context)) scope.set(name, fromPlain(value));
+    for (const [name, value] of context) scope.set(name, value);
     return new Execution(budget).text(body, new Scope(scope));
   } catch (error) {
     if (error instanceof RangeError) throw new TemplateUnsupported('expressions that are nested too deeply');
