@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Checkpoint, CheckpointFile, TensorRef } from '../core/checkpoint.js';
 import { InvalidInputError } from '../core/errors.js';
@@ -58,9 +58,19 @@ export function openCheckpoint(dir: string): Checkpoint {
 }
 
 function companionsOf(dir: string): string[] {
-  const found = COMPANIONS.filter((name) => existsSync(join(dir, name)));
+  const found = COMPANIONS.filter((name) => isThere(join(dir, name)));
   for (const name of found) refusePointerFile(join(dir, name));
   return found;
+}
+
+/** Whether there is a file; a link that leads nowhere is an error, as what it stood for would be left out unsaid. */
+function isThere(file: string): boolean {
+  if (existsSync(file)) return true;
+  if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return false;
+  throw new InvalidInputError(
+    `${file}: is a link to a file that is not there.`,
+    'copy the file itself, or remove the link.',
+  );
 }
 
 /** Configs, code and licences that belong to a model besides its companions; not its weights and their indexes. */

@@ -105,6 +105,12 @@ export async function plan(
   const model = await openModel(checkpoint, note);
   const unreadConfigKeys = unreadKeys(checkpoint.config, model.architecture.keys);
   if (request.strictConfig && unreadConfigKeys.length > 0) refuseUnread(unreadConfigKeys, model.config.model_type);
+  const isGguf = checkpoint.files.every(({ name }) => name.endsWith('.gguf'));
+  if (isGguf && !checkpoint.companions.includes('tokenizer.json')) {
+    note?.(
+      'no tokenizer.json lies beside the GGUF file, and none is made of its metadata: the package takes and gives token ids only.',
+    );
+  }
   const targetId = request.target ?? 'cpu';
   const target: Target | undefined = await find('targets', targetId);
   if (!target) throw new UsageError(`--target ${targetId}: ${unknownId('targets', targetId)}`, '--target cpu.');
