@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { EnvironmentError, type HalfbyteError, InvalidInputError } from '../core/errors.js';
 import type { TokenizerAnswer, TokenizerRequest, TokenizerSource } from './tokenizer-protocol.js';
 
-/** How long one call may take, far above what real ones do: 10 MB of text are 5 s, opening 250,000 tokens 1 s. */
+/** How long one call may take: far above what opening a large vocabulary or reading a long prompt needs. */
 const LIMIT_SECONDS = 30;
 
 const ADVICE = 'use the tokenizer.json of the original model, or pass token ids.';
