@@ -13,7 +13,7 @@ import { storedBytes } from '../engine/units.js';
 import { genaiConfig } from '../formats/genai-config.js';
 import { genaiPipelineConfig } from '../formats/genai-pipeline.js';
 import { checkCoverage, checkShape } from '../model/coverage.js';
-import { activationsLost, layoutOf, logicalTensors } from '../model/logical-tensors.js';
+import { activationsLost, layoutOf, modelTensors } from '../model/logical-tensors.js';
 import { drawGraphs, type Model, openModel } from '../model/model.js';
 import { find, unknownId } from '../registry.js';
 import { resolveSource } from '../sources/resolve.js';
@@ -114,7 +114,7 @@ export async function plan(
   const targetId = request.target ?? 'cpu';
   const target: Target | undefined = await find('targets', targetId);
   if (!target) throw new UsageError(`--target ${targetId}: ${unknownId('targets', targetId)}`, '--target cpu.');
-  const logical = await logicalTensors(checkpoint, note);
+  const logical = await modelTensors(model, note);
   const { layout: worn } = await layoutOf(checkpoint);
   const activations = worn.activations?.(checkpoint.config) ?? [];
   if (activations.length > 0) note?.(activationsLost(activations, 'a package'));

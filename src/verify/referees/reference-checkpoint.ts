@@ -1,7 +1,7 @@
 import type { Checkpoint } from '../../core/checkpoint.js';
 import type { LogicalTensor } from '../../core/weights.js';
 import { checkCoverage } from '../../model/coverage.js';
-import { logicalTensors } from '../../model/logical-tensors.js';
+import { modelTensors } from '../../model/logical-tensors.js';
 import { drawGraphs, type Model, openModel } from '../../model/model.js';
 import { storedWeights } from '../../reference/stored-weights.js';
 import { type Engine, engineOn } from './engine-on-weights.js';
@@ -20,7 +20,7 @@ export async function openReferenceCheckpoint(
   settings: Parameters<typeof engineOn>[2],
 ): Promise<ReferenceCheckpoint> {
   const model = await openModel(checkpoint);
-  const logical = await logicalTensors(checkpoint);
+  const logical = await modelTensors(model);
   checkCoverage(model, Object.values(drawGraphs(model, 1)), logical);
   return {
     model,
