@@ -1,3 +1,4 @@
+import { positionsServed, type RopeParameters } from '../blocks/rope.js';
 import type { Architecture, DecoderConfig } from '../core/architecture.js';
 import type { Checkpoint } from '../core/checkpoint.js';
 import { architectureName, decoderPlace } from '../core/decoder-names.js';
@@ -71,6 +72,12 @@ function refuseNested({ model_type, text_config }: JsonObject, isDrawn: boolean)
       : `config.json: model_type ${JSON.stringify(model_type)} has a text model of ${nested} in its text_config; whether it computes as that does by itself is not known.`,
     isDrawn ? 'remove the one that the weights do not belong to.' : 'convert a checkpoint of the text model alone.',
   );
+}
+
+/** The positions that one graph of a model can serve: those that it was made for, unless its rope changes before. */
+export function servedPositions(config: DecoderConfig): number {
+  const { rope } = config as DecoderConfig & { rope?: RopeParameters };
+  return Math.min(config.max_position_embeddings, rope ? positionsServed(rope) : Number.POSITIVE_INFINITY);
 }
 
 /** Draws every graph of a model, by name: `decoder` and those that its checkpoint adds. */

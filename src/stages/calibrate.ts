@@ -9,7 +9,7 @@ import { openCheckpoint } from '../formats/checkpoint.js';
 import { readText } from '../formats/text.js';
 import { readTokenizerFiles } from '../formats/tokenizer-files.js';
 import { modelTensors } from '../model/logical-tensors.js';
-import { drawGraphs, type Model, openModel } from '../model/model.js';
+import { drawGraphs, type Model, openModel, servedPositions } from '../model/model.js';
 import { CalibrationCollector, calibratedNames } from '../reference/calibration-collector.js';
 import { evaluate } from '../reference/evaluate.js';
 import { storedWeights } from '../reference/stored-weights.js';
@@ -73,7 +73,7 @@ function pseudoRandomIds(count: number, vocabulary: number): number[] {
 }
 
 async function corpusOf({ checkpoint, config }: Model, options: CalibrateOptions): Promise<Corpus> {
-  const limit = config.max_position_embeddings;
+  const limit = servedPositions(config);
   const length = Math.min(options.sequenceLength ?? 256, limit);
   if (options.ids) {
     const long = options.ids.find((ids) => ids.length > limit);
@@ -130,7 +130,7 @@ const listed = (names: string[]): string =>
 /** Throws InvalidInputError where a calibration was made of another model: its names and sizes are not this one's. */
 export async function checkCalibration(checkpoint: Checkpoint, found: Calibration, file: string): Promise<void> {
   const model = await openModel(checkpoint);
-  const { decoder } = drawGraphs(model, model.config.max_position_embeddings);
+  const { decoder } = drawGraphs(model, servedPositions(model.config));
   const { ranges, secondMoments } = calibratedNames(withoutHead(decoder));
   const missing = [...ranges].filter((name) => !(name in found.ranges));
   const unknown = Object.keys(found.ranges).filter((name) => !ranges.has(name));

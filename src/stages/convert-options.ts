@@ -3,6 +3,7 @@ import { UsageError } from '../core/errors.js';
 import type { ConvertOptions } from '../core/options.js';
 import type { QuantizationAlgorithm, QuantizationArgs, Scheme } from '../core/scheme.js';
 import type { Target } from '../core/target.js';
+import { servedPositions } from '../model/model.js';
 import { find, unknownId } from '../registry.js';
 
 /** What the command line says about a conversion; undefined takes the target's default, then the general one. */
@@ -79,8 +80,8 @@ export function splitOverride(text: string): { pattern: string; id: string } {
 const presetGroup = (preset: QuantizationArgs | undefined): string =>
   preset?.strategy === 'channel' ? 'channel' : (preset?.group_size?.toString() ?? GENERAL.groupSize);
 
-const defaultContextLength = (target: Target, { max_position_embeddings }: DecoderConfig, prefill: number): number =>
-  target.contextLength?.(max_position_embeddings, prefill) ?? max_position_embeddings;
+const defaultContextLength = (target: Target, positions: number, prefill: number): number =>
+  target.contextLength?.(positions, prefill) ?? positions;
 
 /** Completes what the command line says with the defaults of target and model. Throws UsageError. */
 export async function convertOptions(
@@ -107,7 +108,7 @@ export async function convertOptions(
       })),
     ),
     accuracyLevel: request.accuracyLevel ?? GENERAL.accuracyLevel,
-    contextLength: request.contextLength ?? defaultContextLength(target, config, prefill),
+    contextLength: request.contextLength ?? defaultContextLength(target, servedPositions(config), prefill),
     prefill,
     activations: request.activations ?? preset.activations ?? 'f32',
     attention: request.attention ?? preset.attention ?? 'gqa',

@@ -11,7 +11,7 @@ import { MANIFEST, type Manifest } from '../formats/manifest.js';
 import { isPackage, openPackage } from '../formats/package-reader.js';
 import { coverageOf } from '../model/coverage.js';
 import { layoutOf, logicalTensors, withTiedTable } from '../model/logical-tensors.js';
-import { drawGraphs, openModel } from '../model/model.js';
+import { drawGraphs, openModel, servedPositions } from '../model/model.js';
 import { formatBytes } from '../report/bytes.js';
 import { describeLint, type LintReport } from './lint.js';
 import { lintPackage } from './lint-package.js';
@@ -85,7 +85,7 @@ async function inspectCheckpoint(dir: string): Promise<CheckpointInspection> {
   };
   try {
     const model = await openModel(checkpoint);
-    const graphs = Object.values(drawGraphs(model, model.config.max_position_embeddings));
+    const graphs = Object.values(drawGraphs(model, servedPositions(model.config)));
     const tensors = withTiedTable(logical, model.config.tie_word_embeddings);
     const { used, missing, unused } = coverageOf(model, graphs, tensors);
     return {

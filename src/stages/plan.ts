@@ -14,7 +14,7 @@ import { genaiConfig } from '../formats/genai-config.js';
 import { genaiPipelineConfig } from '../formats/genai-pipeline.js';
 import { checkCoverage, checkShape } from '../model/coverage.js';
 import { activationsLost, layoutOf, modelTensors } from '../model/logical-tensors.js';
-import { drawGraphs, type Model, openModel } from '../model/model.js';
+import { drawGraphs, type Model, openModel, servedPositions } from '../model/model.js';
 import { find, unknownId } from '../registry.js';
 import { resolveSource } from '../sources/resolve.js';
 import { type ConvertRequest, convertOptions } from './convert-options.js';
@@ -119,6 +119,7 @@ export async function plan(
   const activations = worn.activations?.(checkpoint.config) ?? [];
   if (activations.length > 0) note?.(activationsLost(activations, 'a package'));
   const options = await optionsFor(request, target, model, logical);
+  tellShorterContext(request, model, note);
   const drawn = drawGraphs(model, options.contextLength);
   checkCoverage(model, Object.values(drawn), logical, note);
 
@@ -155,6 +156,17 @@ function refuseUnread(keys: string[], family: string): never {
     `config.json: architecture ${family} does not read ${keys.map((key) => `"${key}"`).join(', ')}, and does not know ` +
       'whether they matter; --strict-config refuses such keys.',
     'find out what they mean; if they change nothing at inference, convert without --strict-config.',
+  );
+}
+
+/** Says why a package serves fewer positions than the model, where nobody asked for that. */
+function tellShorterContext({ contextLength }: ConvertRequest, { config }: Model, note?: (text: string) => void): void {
+  const served = servedPositions(config);
+  const { max_position_embeddings: positions } = config;
+  if (contextLength !== undefined || served === positions) return;
+  note?.(
+    `config.json: the rope turns by other frequencies as soon as a text is longer than ${served} tokens, those before it ` +
+      `included; the package serves ${served} positions, the model ${positions} (docs/models.md).`,
   );
 }
 

@@ -67,7 +67,7 @@ export async function verifyCheckpoint(
     findings.tensors.push(...found.tensors);
   } else findings.checks.push(await checkFinite(own.logical, settings));
 
-  const positions = config.max_position_embeddings;
+  const { positions } = own;
   const engines: Engine[] = [];
   try {
     const mine = own.engine(positions);
@@ -105,12 +105,11 @@ interface Running {
 
 async function runChosen(running: Running, settings: VerifySettings, findings: Findings): Promise<void> {
   const { checkpoint, own, mine, tokenizer, reference } = running;
-  const { config } = own.model;
   const bos = [checkpoint.generationConfig.bos_token_id ?? checkpoint.config.bos_token_id].flat()[0];
   const limits = {
     dir: checkpoint.dir,
     vocabulary: mine.vocabulary,
-    contextLength: config.max_position_embeddings,
+    contextLength: own.positions,
     tokenizer,
     bos: typeof bos === 'number' ? bos : undefined,
   };

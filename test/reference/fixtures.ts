@@ -4,7 +4,7 @@ import type { Graph } from '../../src/core/graph.js';
 import type { JsonObject } from '../../src/core/json.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
 import { layoutOf, modelTensors } from '../../src/model/logical-tensors.js';
-import { drawGraphs, openModel } from '../../src/model/model.js';
+import { drawGraphs, openModel, servedPositions } from '../../src/model/model.js';
 import { type Evaluation, type EvaluationOptions, evaluate } from '../../src/reference/evaluate.js';
 import { storedWeights } from '../../src/reference/stored-weights.js';
 import { ids } from '../../src/registry.js';
@@ -36,7 +36,7 @@ export async function supportedFixtures(): Promise<string[]> {
 export async function openFixture(name: string) {
   const checkpoint = openCheckpoint(fixture(name));
   const model = await openModel(checkpoint);
-  const graphs = drawGraphs(model, model.config.max_position_embeddings);
+  const graphs = drawGraphs(model, servedPositions(model.config));
   const logical = await modelTensors(model);
   const run = async (graph: Graph, inputIds: number[][], options?: EvaluationOptions): Promise<Evaluation> => {
     const files = new InputFiles();

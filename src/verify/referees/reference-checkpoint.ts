@@ -2,7 +2,7 @@ import type { Checkpoint } from '../../core/checkpoint.js';
 import type { LogicalTensor } from '../../core/weights.js';
 import { checkCoverage } from '../../model/coverage.js';
 import { modelTensors } from '../../model/logical-tensors.js';
-import { drawGraphs, type Model, openModel } from '../../model/model.js';
+import { drawGraphs, type Model, openModel, servedPositions } from '../../model/model.js';
 import { storedWeights } from '../../reference/stored-weights.js';
 import { type Engine, engineOn } from './engine-on-weights.js';
 
@@ -10,6 +10,8 @@ import { type Engine, engineOn } from './engine-on-weights.js';
 export interface ReferenceCheckpoint {
   model: Model;
   logical: Map<string, LogicalTensor>;
+  /** The positions that one graph of it can serve. */
+  positions: number;
   /** Draws the decoder for so many positions and puts the engine on the checkpoint's weights. */
   engine(contextLength: number): Engine;
 }
@@ -25,6 +27,7 @@ export async function openReferenceCheckpoint(
   return {
     model,
     logical,
+    positions: servedPositions(model.config),
     engine: (contextLength) => {
       const graph = drawGraphs(model, contextLength).decoder;
       return engineOn(graph, (files, room) => storedWeights(graph, logical, files, room), settings);
