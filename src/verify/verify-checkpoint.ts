@@ -27,6 +27,7 @@ import type { ChosenSets } from './tokens/choose-sets.js';
 import { comparedTokens } from './tokens/token-set.js';
 import { type Findings, noFindings } from './verdict/found-so-far.js';
 import { checkFinite } from './weights/finite-numbers.js';
+import { keepsNumbers } from './weights/kept-numbers.js';
 import { checkPairs } from './weights/weight-checks.js';
 import { checkpointPairs } from './weights/weight-pairs.js';
 
@@ -74,7 +75,8 @@ export async function verifyCheckpoint(
     engines.push(mine);
     const theirs = reference.checkpoint?.engine(positions) ?? null;
     if (theirs) engines.push(theirs);
-    await runChosen({ checkpoint, mine, theirs, tokenizer, reference, own }, settings, findings);
+    const isLossless = await keepsNumbers(own.logical, manifest, reference.checkpoint ? findings.tensors : null);
+    await runChosen({ checkpoint, mine, theirs, tokenizer, reference, own, isLossless }, settings, findings);
   } finally {
     for (const engine of engines) await engine.close();
   }
@@ -101,6 +103,7 @@ interface Running {
   theirs: Engine | null;
   tokenizer: TextTokenizer | null;
   reference: Reference;
+  isLossless: boolean;
 }
 
 async function runChosen(running: Running, settings: VerifySettings, findings: Findings): Promise<void> {
@@ -117,7 +120,7 @@ async function runChosen(running: Running, settings: VerifySettings, findings: F
 }
 
 async function compare(
-  { own, mine, theirs, tokenizer, reference }: Running,
+  { own, mine, theirs, tokenizer, reference, isLossless }: Running,
   { sets, text, notes }: ChosenSets,
   settings: VerifySettings,
   findings: Findings,
@@ -128,6 +131,7 @@ async function compare(
     saved: savedReference(settings.save, sets, theirs, reference.model?.checkpoint),
     metrics: await positionMetrics(),
     textOf: (id: number) => texts?.[id] ?? null,
+    isLossless,
   };
   findings.notes.push(...notes, ...(tokenizer?.notes ?? []));
   findings.tokens = comparedTokens(sets, context.textOf);
