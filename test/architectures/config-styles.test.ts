@@ -68,7 +68,7 @@ for (const name of names) {
     const { graphs } = await openForReference(fixturePath(name));
     // devices of pipelines run no experts
     if (graphs.decoder.nodes.some(({ op }) => op === 'Experts' || op === 'LatentAttention')) return;
-    await holds(name, fixturePath(name), { target: 'qnn', activations: 'f32' }, []);
+    await holds(name, fixturePath(name), { target: 'qnn', activations: 'f32', prefill: 16 }, []);
   });
 }
 
