@@ -73,7 +73,10 @@ function byArchitectureNames(logical: Map<string, LogicalTensor>, checkpoint: Ch
 }
 
 /** A tied table that is stored as the head alone, under the name of the table. */
-export function withTiedTable(logical: Map<string, LogicalTensor>, isTied: boolean): Map<string, LogicalTensor> {
+export function withTiedTable(
+  logical: ReadonlyMap<string, LogicalTensor>,
+  isTied: boolean,
+): ReadonlyMap<string, LogicalTensor> {
   const head = logical.get(ENDS.head);
   if (!isTied || !head || logical.has(ENDS.embedding)) return logical;
   const entries = [...logical].filter(([name]) => name !== ENDS.head);
@@ -81,6 +84,9 @@ export function withTiedTable(logical: Map<string, LogicalTensor>, isTied: boole
 }
 
 /** The logical tensors of a model, its table among them where the head alone is stored for both. */
-export async function modelTensors(model: Model, note?: (text: string) => void): Promise<Map<string, LogicalTensor>> {
+export async function logicalTensorsOf(
+  model: Model,
+  note?: (text: string) => void,
+): Promise<ReadonlyMap<string, LogicalTensor>> {
   return withTiedTable(await logicalTensors(model.checkpoint, note), model.config.tie_word_embeddings);
 }

@@ -8,7 +8,7 @@ import { checkCalibrationOutput, writeCalibration } from '../formats/calibration
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { readText } from '../formats/text.js';
 import { readTokenizerFiles } from '../formats/tokenizer-files.js';
-import { modelTensors } from '../model/logical-tensors.js';
+import { logicalTensorsOf } from '../model/logical-tensors.js';
 import { drawGraphs, type Model, openModel, servedPositions } from '../model/model.js';
 import { CalibrationCollector, calibratedNames } from '../reference/calibration-collector.js';
 import { evaluate } from '../reference/evaluate.js';
@@ -166,7 +166,7 @@ export async function calibration(checkpoint: Checkpoint, options: CalibrateOpti
   const { sequences, text } = await corpusOf(model, options);
   const lengths = sequences.map((ids) => ids.length);
   const { decoder } = drawGraphs(model, Math.max(...lengths));
-  const logical = await modelTensors(model);
+  const logical = await logicalTensorsOf(model);
   const files = new InputFiles();
   try {
     const lookup = storedWeights(decoder, logical, files, newKernelRoom());

@@ -29,7 +29,7 @@ interface Contained extends PlannedTensor {
  */
 export async function planContainer(
   checkpoint: Checkpoint,
-  stored: Map<string, LogicalTensor>,
+  stored: ReadonlyMap<string, LogicalTensor>,
   container: Container,
   options: QuantizeOptions,
 ): Promise<{ plan: QuantizePlan; notes: string[] }> {

@@ -13,7 +13,7 @@ import { storedBytes } from '../engine/units.js';
 import { genaiConfig } from '../formats/genai-config.js';
 import { genaiPipelineConfig } from '../formats/genai-pipeline.js';
 import { checkCoverage, checkShape } from '../model/coverage.js';
-import { activationsLost, layoutOf, modelTensors } from '../model/logical-tensors.js';
+import { activationsLost, layoutOf, logicalTensorsOf } from '../model/logical-tensors.js';
 import { drawGraphs, type Model, openModel, servedPositions } from '../model/model.js';
 import { find, unknownId } from '../registry.js';
 import { resolveSource } from '../sources/resolve.js';
@@ -114,7 +114,7 @@ export async function plan(
   const targetId = request.target ?? 'cpu';
   const target: Target | undefined = await find('targets', targetId);
   if (!target) throw new UsageError(`--target ${targetId}: ${unknownId('targets', targetId)}`, '--target cpu.');
-  const logical = await modelTensors(model, note);
+  const logical = await logicalTensorsOf(model, note);
   const { layout: worn } = await layoutOf(checkpoint);
   const activations = worn.activations?.(checkpoint.config) ?? [];
   if (activations.length > 0) note?.(activationsLost(activations, 'a package'));
@@ -175,7 +175,7 @@ async function optionsFor(
   request: ConvertRequest,
   target: Target,
   { architecture, config }: Model,
-  logical: Map<string, LogicalTensor>,
+  logical: ReadonlyMap<string, LogicalTensor>,
 ): Promise<ConvertOptions> {
   const options = await convertOptions(request, target, config);
   const { weights, groupSize, asymmetric, scales, algorithm } = request;
@@ -193,7 +193,7 @@ async function placeWeights(
   graph: Graph,
   dataFile: string,
   layout: DataLayout,
-  logical: Map<string, LogicalTensor>,
+  logical: ReadonlyMap<string, LogicalTensor>,
 ): Promise<Record<string, FileRange>> {
   const external: Record<string, FileRange> = {};
   const placed = new Map<string, Record<string, FileRange>>();
@@ -209,7 +209,7 @@ async function placeWeights(
   return external;
 }
 
-async function plannedWeight(graph: Graph, name: string, logical: Map<string, LogicalTensor>): Promise<PlannedWeight> {
+async function plannedWeight(graph: Graph, name: string, logical: ReadonlyMap<string, LogicalTensor>): Promise<PlannedWeight> {
   const weight = graph.weights[name];
   if (!weight?.scheme) throw new Error(`weight ${name} has no scheme`);
   const scheme = await find('schemes', weight.scheme.scheme);

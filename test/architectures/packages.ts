@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Graph } from '../../src/core/graph.js';
 import type { Plan } from '../../src/core/plan.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
-import { modelTensors } from '../../src/model/logical-tensors.js';
+import { logicalTensorsOf } from '../../src/model/logical-tensors.js';
 import { drawGraphs, openModel, servedPositions } from '../../src/model/model.js';
 import { type EvaluationOptions, evaluate } from '../../src/reference/evaluate.js';
 import { storedWeights } from '../../src/reference/stored-weights.js';
@@ -40,7 +40,7 @@ export async function openForReference(dir: string) {
   const checkpoint = openCheckpoint(dir);
   const model = await openModel(checkpoint);
   const graphs = drawGraphs(model, servedPositions(model.config));
-  const logical = await modelTensors(model);
+  const logical = await logicalTensorsOf(model);
   const run = async (
     graph: Graph,
     ids: number[][],

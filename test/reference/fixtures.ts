@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Graph } from '../../src/core/graph.js';
 import type { JsonObject } from '../../src/core/json.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
-import { layoutOf, modelTensors } from '../../src/model/logical-tensors.js';
+import { layoutOf, logicalTensorsOf } from '../../src/model/logical-tensors.js';
 import { drawGraphs, openModel, servedPositions } from '../../src/model/model.js';
 import { type Evaluation, type EvaluationOptions, evaluate } from '../../src/reference/evaluate.js';
 import { storedWeights } from '../../src/reference/stored-weights.js';
@@ -37,7 +37,7 @@ export async function openFixture(name: string) {
   const checkpoint = openCheckpoint(fixture(name));
   const model = await openModel(checkpoint);
   const graphs = drawGraphs(model, servedPositions(model.config));
-  const logical = await modelTensors(model);
+  const logical = await logicalTensorsOf(model);
   const run = async (graph: Graph, inputIds: number[][], options?: EvaluationOptions): Promise<Evaluation> => {
     const files = new InputFiles();
     try {

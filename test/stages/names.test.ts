@@ -113,6 +113,13 @@ test('a tied model that stores its table as the head alone is the same model', a
   }
 });
 
+test('quantize writes a table that is stored as the head alone under its own name', async () => {
+  const dir = changed('llama-hd8', { body: '', tensors: onlyHead });
+  const { dir: out } = await room.quantize(dir, { layout: 'plain', weights: 'f32' });
+  assert.ok((await offBy(out, 'llama-hd8')) <= TOLERANCE);
+  assert.ok(openCheckpoint(out).tensors.has(TABLE));
+});
+
 test('a head alone is no table of a model that does not tie the two', async () => {
   const tensors = (stored: Map<string, Tensor>) => stored.delete(TABLE);
   assert.match(await refusal(changed('qwen2-untied', { tensors })), `"${TABLE}" is missing`);

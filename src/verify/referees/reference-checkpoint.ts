@@ -1,7 +1,7 @@
 import type { Checkpoint } from '../../core/checkpoint.js';
 import type { LogicalTensor } from '../../core/weights.js';
 import { checkCoverage } from '../../model/coverage.js';
-import { modelTensors } from '../../model/logical-tensors.js';
+import { logicalTensorsOf } from '../../model/logical-tensors.js';
 import { drawGraphs, type Model, openModel, servedPositions } from '../../model/model.js';
 import { storedWeights } from '../../reference/stored-weights.js';
 import { type Engine, engineOn } from './engine-on-weights.js';
@@ -9,7 +9,7 @@ import { type Engine, engineOn } from './engine-on-weights.js';
 /** A checkpoint ready to be asked: its model, its logical tensors and the engine on its own weights. */
 export interface ReferenceCheckpoint {
   model: Model;
-  logical: Map<string, LogicalTensor>;
+  logical: ReadonlyMap<string, LogicalTensor>;
   /** The positions that one graph of it can serve. */
   positions: number;
   /** Draws the decoder for so many positions and puts the engine on the checkpoint's weights. */
@@ -22,7 +22,7 @@ export async function openReferenceCheckpoint(
   settings: Parameters<typeof engineOn>[2],
 ): Promise<ReferenceCheckpoint> {
   const model = await openModel(checkpoint);
-  const logical = await modelTensors(model);
+  const logical = await logicalTensorsOf(model);
   checkCoverage(model, Object.values(drawGraphs(model, 1)), logical);
   return {
     model,
