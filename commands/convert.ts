@@ -122,7 +122,7 @@ export default class Convert extends HalfbyteCommand {
       helpGroup: 'WORK',
     }),
     'strict-config': Flags.boolean({ description: 'refuse keys of config.json that the architecture does not know' }),
-    force: Flags.boolean({ description: 'replace the output directory if it exists' }),
+    force: Flags.boolean({ description: 'replace a package or checkpoint that halfbyte wrote there' }),
     'dry-run': Flags.boolean({ description: 'print the plan and write nothing' }),
   };
 

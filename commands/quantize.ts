@@ -134,7 +134,7 @@ export default class Quantize extends HalfbyteCommand {
       description: 'whole-file SHA-256 of inputs and outputs in the manifest',
       helpGroup: 'WORK',
     }),
-    force: Flags.boolean({ description: 'replace the output directory if it exists' }),
+    force: Flags.boolean({ description: 'replace a package or checkpoint that halfbyte wrote there' }),
     'dry-run': Flags.boolean({ description: 'print what would become of each tensor and write nothing' }),
   };
 

@@ -1,7 +1,8 @@
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { EnvironmentError, InvalidInputError, UsageError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
 import type { WritePlan } from '../core/plan.js';
+import { outputDirectory, outputPath } from '../places/directory.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';
 import { type FinishedUnit, type FinishedUnits, Journal, readJournal } from './journal.js';
 import { isLocked, takeLock } from './lock.js';
@@ -9,10 +10,10 @@ import { OutputFiles, unwritable } from './output-files.js';
 import type { Shard } from './shard.js';
 
 /** Name of the directory beside the package in which it grows, until it is complete. */
-export const temporaryName = (finalDir: string): string => `${resolve(finalDir)}.halfbyte-tmp`;
+export const temporaryName = (finalDir: string): string => `${outputPath(finalDir)}.halfbyte-tmp`;
 
 export interface OutputOptions {
-  /** Replace what stands under the final name. */
+  /** Replace the package that stands under the final name. */
   force: boolean;
   /** Directories that must stay: the output may not be one of them nor hold one. */
   inputs: string[];
@@ -48,20 +49,14 @@ export class Output {
 
   /** @see openOutput */
   constructor(finalDir: string, options: OutputOptions) {
-    this.finalDir = resolve(finalDir);
+    this.finalDir = outputPath(finalDir);
     this.fs = options.fs ?? realFileSystem;
     this.#options = options;
     this.#state = temporaryName(finalDir);
     this.dir = join(this.#state, 'package');
-    checkInputs(this.finalDir, options.inputs, this.fs);
     try {
       this.#restoreReplaced();
-      if (!options.force && this.#isTaken()) {
-        throw new UsageError(
-          `${finalDir}: the output exists already.`,
-          '--force to replace it once the new one is complete, or another -o.',
-        );
-      }
+      outputDirectory(finalDir, options);
       if (options.merge && !this.fs.existsSync(this.#state)) {
         throw new InvalidInputError(
           `${finalDir}: there are no parts to merge (no ${this.#state}).`,
@@ -160,7 +155,9 @@ export class Output {
     const { fs } = this;
     const replaced = this.#path('replaced');
     try {
-      if (this.#isTaken()) {
+      // Once more: what stands there may have come or changed while the work went on.
+      const { state } = outputDirectory(this.finalDir, this.#options);
+      if (state === 'ours') {
         fs.renameSync(this.finalDir, replaced);
         try {
           fs.renameSync(this.dir, this.finalDir);
@@ -169,7 +166,7 @@ export class Output {
           throw error;
         }
       } else {
-        if (fs.existsSync(this.finalDir)) fs.rmdirSync(this.finalDir);
+        if (state === 'empty') fs.rmdirSync(this.finalDir);
         fs.renameSync(this.dir, this.finalDir);
       }
     } catch (error) {
@@ -251,12 +248,6 @@ export class Output {
       .sort();
   }
 
-  #isTaken(): boolean {
-    const { fs, finalDir } = this;
-    if (!fs.existsSync(finalDir)) return false;
-    return !fs.statSync(finalDir).isDirectory() || fs.readdirSync(finalDir).length > 0;
-  }
-
   /** A kill inside `commit` leaves the old package aside: without its name, or with the new one in its place. */
   #restoreReplaced(): void {
     const replaced = this.#path('replaced');
@@ -291,14 +282,4 @@ export class Output {
  */
 export function openOutput(finalDir: string, options: OutputOptions): Output {
   return new Output(finalDir, options);
-}
-
-function checkInputs(finalDir: string, inputs: string[], fs: FileSystem): void {
-  const real = (path: string) => (fs.existsSync(path) ? fs.realpathSync(path) : resolve(path));
-  for (const input of inputs) {
-    const path = relative(real(finalDir), real(input));
-    if (path === '' || !(path.startsWith('..') || isAbsolute(path))) {
-      throw new UsageError(`${finalDir}: the output would replace its own input ${input}.`, 'another directory as -o.');
-    }
-  }
 }

@@ -1,5 +1,5 @@
+import { formatBytes } from '../core/bytes.js';
 import type { MetricChange, ReportComparison, SizeChange } from '../core/verify-comparison.js';
-import { formatBytes } from './bytes.js';
 import { printable } from './printable.js';
 import { table } from './table.js';
 

@@ -76,11 +76,11 @@ function asError(error: unknown): NodeJS.ErrnoException & { oclif?: { exit?: num
   return error instanceof Error ? error : new Error(String(error));
 }
 
-/** Prints a failure: one JSON object on stdout under `--json`, else message and advice on stderr. */
-export function printFailure(failure: Failure, json: boolean): void {
+/** Prints a failure: one JSON object on stdout under `--json`, with what was noted before, else message and advice on stderr. */
+export function printFailure(failure: Failure, json: boolean, notes: readonly string[] = []): void {
   const { stack, ...told } = failure;
   if (json) {
-    process.stdout.write(`${JSON.stringify({ error: told }, null, 2)}\n`);
+    process.stdout.write(`${JSON.stringify({ error: told, notes }, null, 2)}\n`);
     return;
   }
   const lines = [failure.message];

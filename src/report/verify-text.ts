@@ -1,5 +1,5 @@
+import { formatBytes } from '../core/bytes.js';
 import type { Interval, VerifyReport } from '../core/verify-report.js';
-import { formatBytes } from './bytes.js';
 import { printable } from './printable.js';
 import { table } from './table.js';
 

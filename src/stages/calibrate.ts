@@ -4,12 +4,14 @@ import type { Checkpoint } from '../core/checkpoint.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { Graph } from '../core/graph.js';
 import type { ProgressListener } from '../core/progress.js';
-import { checkCalibrationOutput, writeCalibration } from '../formats/calibration.js';
+import { writeCalibration } from '../formats/calibration.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { readText } from '../formats/text.js';
 import { readTokenizerFiles } from '../formats/tokenizer-files.js';
 import { logicalTensorsOf } from '../model/logical-tensors.js';
 import { drawGraphs, type Model, openModel, servedPositions } from '../model/model.js';
+import { checkOutputFiles } from '../places/files.js';
+import { makeFolderOf } from '../places/writable.js';
 import { CalibrationCollector, calibratedNames } from '../reference/calibration-collector.js';
 import { evaluate } from '../reference/evaluate.js';
 import { storedWeights } from '../reference/stored-weights.js';
@@ -223,12 +225,14 @@ export interface CalibrateRequest extends Omit<CalibrateOptions, 'text' | 'ids'>
 export async function calibrate(checkpointDir: string, request: CalibrateRequest): Promise<CalibrateResult> {
   const started = performance.now();
   const { textFile, idsFile, output, force, ...options } = request;
-  checkCalibrationOutput(output, force ?? false);
+  const inputs = [checkpointDir, textFile, idsFile].filter((each) => each !== undefined);
+  checkOutputFiles([{ flag: '-o', path: output }], { force: force ?? false, inputs, replacesOwn: false });
   const found = await calibration(openCheckpoint(checkpointDir), {
     ...options,
     text: textFile === undefined ? undefined : readText(textFile),
     ids: idsFile === undefined ? undefined : idsOf(idsFile),
   });
+  makeFolderOf(output);
   writeCalibration(output, found, PERCENTILES);
   return {
     file: output,

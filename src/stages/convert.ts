@@ -8,11 +8,12 @@ import { schemeText } from '../core/scheme-text.js';
 import { startThreadsAhead } from '../engine/threads.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { operatorCounts } from '../graph/print.js';
+import { checkOutputDirectory } from '../places/directory.js';
 import { find } from '../registry.js';
 import type { ConvertRequest } from './convert-options.js';
 import { type LintReport, lintPlan, packageNotes, refuseErrors, warningsNote } from './lint.js';
 import { plan } from './plan.js';
-import { type WriteSettings, writePackage } from './write.js';
+import { checkSpace, type WriteSettings, writePackage } from './write.js';
 
 /** A plan as people and CI read it. Sizes in bytes. */
 export interface PlanSummary {
@@ -73,7 +74,7 @@ export function summarize(planned: Plan): PlanSummary {
 async function rangesFor(
   checkpoint: Checkpoint,
   request: ConvertRequest,
-  { calibration: file, dryRun }: ConvertSettings,
+  { calibration: file, dryRun, output, shard }: ConvertSettings,
   onProgress: ProgressListener,
   signal: AbortSignal,
   onNote: ((text: string) => void) | undefined,
@@ -95,8 +96,10 @@ async function rangesFor(
   }
   if (dryRun) return undefined;
   // What does not fit is refused before the model runs.
-  const lint = await lintPlan(await plan(checkpoint, request));
+  const sketch = await plan(checkpoint, request);
+  const lint = await lintPlan(sketch);
   if (lint) refuseErrors(lint);
+  checkSpace(sketch, output, shard);
   const { calibration } = await import('./calibrate.js');
   const found = await calibration(checkpoint, { onProgress, signal });
   const { text, tokens } = found.origin;
@@ -113,8 +116,12 @@ export async function convert(
   signal: AbortSignal,
   onNote?: (text: string) => void,
 ): Promise<ConvertResult> {
+  const { output, force = false, calibration: given } = settings;
+  const inputs = given === undefined ? [checkpointDir] : [checkpointDir, given];
+  if (!settings.dryRun) checkOutputDirectory(output, { force, inputs });
   const checkpoint = openCheckpoint(checkpointDir);
   const inputBytes = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
+  const started = performance.now();
   const threads = settings.dryRun ? undefined : startThreadsAhead(inputBytes, settings.workers, settings.maxMemory);
   try {
     const ranges = await rangesFor(checkpoint, request, settings, onProgress, signal, onNote);
@@ -136,18 +143,11 @@ export async function convert(
     if (lint) for (const text of packageNotes(lint)) onNote?.(text);
     const made = { plan: summary, lint };
     if (settings.dryRun) return { package: null, shard: null, ...made, packageBytes: null, seconds: null };
-    const started = performance.now();
+    checkSpace(planned, output, settings.shard);
     const writing = { ...settings, threads };
-    const { complete, packageBytes } = await writePackage(
-      planned,
-      settings.output,
-      writing,
-      onProgress,
-      signal,
-      onNote,
-    );
+    const { complete, packageBytes } = await writePackage(planned, output, writing, onProgress, signal, onNote);
     return {
-      package: complete ? settings.output : null,
+      package: complete ? output : null,
       shard: settings.shard ?? null,
       ...made,
       packageBytes,

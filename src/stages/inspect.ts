@@ -2,6 +2,7 @@ import { SIZE_KEYS } from '../blocks/config.js';
 import { unreadKeys } from '../blocks/unknown-keys.js';
 import type { DecoderConfig } from '../core/architecture.js';
 import type { Dtype } from '../core/dtype.js';
+import { formatBytes } from '../core/bytes.js';
 import { InvalidInputError } from '../core/errors.js';
 import { leftOutText } from '../core/left-out.js';
 import type { ConvertOptions } from '../core/options.js';
@@ -12,7 +13,6 @@ import { isPackage, openPackage } from '../formats/package-reader.js';
 import { coverageOf } from '../model/coverage.js';
 import { layoutOf, logicalTensors, withTiedTable } from '../model/logical-tensors.js';
 import { drawGraphs, openModel, servedPositions } from '../model/model.js';
-import { formatBytes } from '../report/bytes.js';
 import { describeLint, type LintReport } from './lint.js';
 import { lintPackage } from './lint-package.js';
 

@@ -6,6 +6,8 @@ import type { QuantizeReport } from '../core/quantize-report.js';
 import { schemeText } from '../core/scheme-text.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { withOwnHead } from '../model/stored-head.js';
+import { checkOutputDirectory } from '../places/directory.js';
+import { checkOutputFiles, type OutputFile } from '../places/files.js';
 import { quantizeReportFiles } from '../report/quantize-files.js';
 import { quantizeText } from '../report/quantize-text.js';
 import { parseQuantizeGate } from './quantize-gates.js';
@@ -13,7 +15,7 @@ import { dressingOf, type QuantizeRequest, quantizeOptions } from './quantize-op
 import { planQuantize } from './quantize-plan.js';
 import { type MeasuredErrors, measured, quantizeReport } from './quantize-report.js';
 import { withSharedScales } from './shared-scales.js';
-import { type WriteSettings, writePackage } from './write.js';
+import { checkSpace, type WriteSettings, writePackage } from './write.js';
 
 export interface QuantizeSettings extends WriteSettings {
   output: string;
@@ -52,7 +54,11 @@ export async function quantize(
   signal: AbortSignal,
   onNote: (text: string) => void = () => {},
 ): Promise<QuantizeResult> {
+  const started = performance.now();
   const { gates, reports } = reporting(settings);
+  const demand = { force: settings.force ?? false, inputs: [checkpointDir] };
+  if (!settings.dryRun) checkOutputDirectory(settings.output, demand);
+  checkOutputFiles(reportPlaces(settings.reports), demand);
   const checkpoint = withOwnHead(openCheckpoint(checkpointDir), onNote);
   for (const text of checkpoint.notes ?? []) onNote(text);
   const dressing = await dressingOf(request);
@@ -93,7 +99,7 @@ export async function quantize(
   if (settings.dryRun) {
     return { ...result, shard: null, checkpoint: null, checkpointBytes: null, seconds: null, report: null };
   }
-  const started = performance.now();
+  checkSpace(plan, settings.output, settings.shard);
   const isMeasured = settings.errors ?? true;
   const jobs = await withSharedScales(plan.jobs, dressing, onProgress, signal);
   const complete = isMeasured ? measured({ ...plan, jobs }) : { ...plan, jobs };
@@ -126,6 +132,10 @@ function leftUndivided({ tensors, options: { only, skip } }: QuantizePlan): stri
     .filter(({ name }) => !isAsked(name))
     .map(({ name, shape }) => `${name} [${shape.join(', ')}]`);
 }
+
+/** Where `--report` writes. */
+export const reportPlaces = (paths: readonly string[] = []): OutputFile[] =>
+  paths.map((path) => ({ flag: '--report', path }));
 
 /** Reads and checks what is asked of the error report, before any work. */
 function reporting({ errors = true, gates = [], reports = [], shard, dryRun }: QuantizeSettings) {

@@ -5,6 +5,7 @@ import type { VerifyReport } from '../core/verify-report.js';
 import { VERSION } from '../core/version.js';
 import { ggufFileAt } from '../formats/gguf/checkpoint.js';
 import { isFile, isPackage, openPackage } from '../formats/package-reader.js';
+import { checkOutputFiles, type OutputFile } from '../places/files.js';
 import { verifyReportFiles } from '../report/verify-files.js';
 import { verifyText } from '../report/verify-text.js';
 import { provenanceOf } from '../verify/files/provenance.js';
@@ -42,6 +43,8 @@ export interface VerifyOptions {
   threads?: number;
   /** Files to write the report to, .html, .json or .xml, whatever the verdict. */
   reports?: string[];
+  /** Replace files at the places of reports and of the saved reference that halfbyte did not write. */
+  force?: boolean;
   /** The command line, for the report. */
   reproduce: string;
   onProgress: ProgressListener;
@@ -59,6 +62,10 @@ const isCheckpoint = (path: string): boolean =>
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const gates = options.gates.map(parseGate);
   const files = verifyReportFiles(options.reports ?? []);
+  checkOutputFiles(placesOf(options), {
+    force: options.force ?? false,
+    inputs: [options.path, options.reference, options.text].filter((each) => each !== undefined),
+  });
   const ids = options.ids === undefined ? undefined : parseIds(options.ids);
   const opened = isCheckpoint(options.path) ? null : openPackage(options.path);
   const reference = await openReference([options.reference ?? []].flat(), commandOf(options), options);
@@ -84,6 +91,11 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   await files.write(report);
   return report;
 }
+
+const placesOf = ({ reports = [], saveReference }: VerifyOptions): OutputFile[] => [
+  ...reports.map((path) => ({ flag: '--report', path })),
+  ...(saveReference === undefined ? [] : [{ flag: '--save-reference', path: saveReference }]),
+];
 
 const DEFAULT_TIMEOUT = 3600;
 
