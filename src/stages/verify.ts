@@ -5,6 +5,7 @@ import type { VerifyReport } from '../core/verify-report.js';
 import { VERSION } from '../core/version.js';
 import { ggufFileAt } from '../formats/gguf/checkpoint.js';
 import { isFile, isPackage, openPackage } from '../formats/package-reader.js';
+import { readText } from '../formats/text.js';
 import { checkOutputFiles, type OutputFile } from '../places/files.js';
 import { verifyReportFiles } from '../report/verify-files.js';
 import { verifyText } from '../report/verify-text.js';
@@ -13,7 +14,7 @@ import { openReference } from '../verify/referees/open-reference.js';
 import type { ReferenceCommand } from '../verify/referees/reference-command.js';
 import type { SaveSettings } from '../verify/referees/saved-reference.js';
 import { placeOf } from '../verify/subject/checkpoint-place.js';
-import { parseIds } from '../verify/tokens/token-ids.js';
+import { checkIds, parseIds } from '../verify/tokens/token-ids.js';
 import { judgeGate, parseGate } from '../verify/verdict/gates.js';
 import { judge } from '../verify/verdict/worst-verdict.js';
 import { verifyCheckpoint } from '../verify/verify-checkpoint.js';
@@ -64,11 +65,14 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const files = verifyReportFiles(options.reports ?? []);
   checkOutputFiles(placesOf(options), {
     force: options.force ?? false,
-    inputs: [options.path, options.reference, options.text].filter((each) => each !== undefined),
+    inputs: [options.path, options.reference, options.text].flat().filter((each) => each !== undefined),
   });
   const ids = options.ids === undefined ? undefined : parseIds(options.ids);
+  // What is missing is missing before anything long starts, and is no verdict.
+  if (options.text !== undefined) readText(options.text);
   const opened = isCheckpoint(options.path) ? null : openPackage(options.path);
   const reference = await openReference([options.reference ?? []].flat(), commandOf(options), options);
+  if (ids) checkIds(ids, reference.model?.config.vocab_size ?? opened?.genai.model.vocab_size);
   const isGated = gates.length > 0;
   const settings = { ...options, ids, isGated, save: saveOf(options) };
   const { subject, findings } = opened
