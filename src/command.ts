@@ -1,9 +1,9 @@
 import { Command } from '@oclif/core/command';
 import { ExitError } from '@oclif/core/errors';
 import { boolean } from '@oclif/core/flags';
+import type { Input, ParserOutput } from '@oclif/core/interfaces';
 import { EnvironmentError, InterruptedError, UsageError } from './core/errors.js';
 import type { ProgressListener } from './core/progress.js';
-import type { Input, ParserOutput } from '@oclif/core/interfaces';
 import { describeFailure, printFailure } from './report/failure.js';
 import { printable } from './report/printable.js';
 import { type ProgressDisplay, showProgress } from './report/progress.js';

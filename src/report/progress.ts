@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type { SingleBar } from 'cli-progress';
-import type { ProgressListener } from '../core/progress.js';
 import { formatBytes } from '../core/bytes.js';
+import type { ProgressListener } from '../core/progress.js';
 import { printable } from './printable.js';
 
 /**

@@ -1,8 +1,8 @@
 import { SIZE_KEYS } from '../blocks/config.js';
 import { unreadKeys } from '../blocks/unknown-keys.js';
 import type { DecoderConfig } from '../core/architecture.js';
-import type { Dtype } from '../core/dtype.js';
 import { formatBytes } from '../core/bytes.js';
+import type { Dtype } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
 import { leftOutText } from '../core/left-out.js';
 import type { ConvertOptions } from '../core/options.js';
