@@ -9,7 +9,7 @@ import { checkCoverage, checkShape, isZeroBias } from '../model/coverage.js';
 import { withTiedTable } from '../model/logical-tensors.js';
 import { drawGraphs, openModel } from '../model/model.js';
 import { ids } from '../registry.js';
-import { formatBytes } from '../report/bytes.js';
+import { formatBytes } from '../core/bytes.js';
 import { resolveSource } from '../sources/resolve.js';
 
 /** A tensor of a checkpoint and what it is to the model; undefined for vectors and for what is no matrix of two axes. */

@@ -17,7 +17,8 @@ import { activationsLost, layoutOf, logicalTensorsOf } from '../model/logical-te
 import { drawGraphs, type Model, openModel, servedPositions } from '../model/model.js';
 import { find, unknownId } from '../registry.js';
 import { resolveSource } from '../sources/resolve.js';
-import { type ConvertRequest, convertOptions } from './convert-options.js';
+import { type ConvertRequest, convertOptions, splitOverride } from './convert-options.js';
+import { refuseIdleForms, refuseIdleGlobs, refuseIdleSettings } from './idle-flags.js';
 import { gridOverrides, gridToKeep } from './kept-grids.js';
 
 /** Weights at least this large start on a border at which every system can map files (Windows: 64 KiB). */
@@ -122,6 +123,7 @@ export async function plan(
   tellShorterContext(request, model, note);
   const drawn = drawGraphs(model, options.contextLength);
   checkCoverage(model, Object.values(drawn), logical, note);
+  refuseIdleFlags(request, target, options, Object.values(drawn));
 
   const layout = new DataLayout();
   const graphs: PlannedGraph[] = [];
@@ -149,6 +151,16 @@ export async function plan(
     ...(calibration && options.activations === 'uint16' ? { calibration: calibration.origin } : {}),
     unreadConfigKeys,
   };
+}
+
+function refuseIdleFlags(request: ConvertRequest, target: Target, options: ConvertOptions, drawn: Graph[]): void {
+  const { weights, embeddings, lmHead, overrides } = options;
+  refuseIdleForms(request, target.defaults.activations !== undefined, drawn);
+  refuseIdleSettings(request, [weights, embeddings, lmHead, ...overrides.map(({ scheme }) => scheme)]);
+  const { only, skip, override = [] } = request;
+  const matrices = drawn.flatMap((graph) => Object.values(graph.weights).filter(({ role }) => role !== 'float'));
+  const names = matrices.map(({ name }) => name);
+  refuseIdleGlobs({ only, skip, overrides: override.map(splitOverride) }, names);
 }
 
 function refuseUnread(keys: string[], family: string): never {

@@ -10,6 +10,7 @@ import { checkOutputDirectory } from '../places/directory.js';
 import { checkOutputFiles, type OutputFile } from '../places/files.js';
 import { quantizeReportFiles } from '../report/quantize-files.js';
 import { quantizeText } from '../report/quantize-text.js';
+import { refuseIdleSettings } from './idle-flags.js';
 import { parseQuantizeGate } from './quantize-gates.js';
 import { dressingOf, type QuantizeRequest, quantizeOptions } from './quantize-options.js';
 import { planQuantize } from './quantize-plan.js';
@@ -63,6 +64,7 @@ export async function quantize(
   for (const text of checkpoint.notes ?? []) onNote(text);
   const dressing = await dressingOf(request);
   const options = await quantizeOptions(request, dressing);
+  refuseIdleSettings(request, [options.args, ...options.overrides.map(({ scheme }) => scheme)]);
   const isGridLeftOpen =
     request.groupSize === undefined && request.asymmetric === undefined && request.strategy === undefined;
   const { plan, leftBehind, notes = [] } = await planQuantize(checkpoint, dressing, options, isGridLeftOpen, onNote);
