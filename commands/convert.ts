@@ -48,13 +48,22 @@ export default class Convert extends HalfbyteCommand {
 
   static override flags = {
     output: Flags.string({ char: 'o', description: 'directory of the package', required: true }),
-    target: Flags.string({ description: 'device that the package is for', default: 'cpu' }),
+    target: Flags.string({
+      description: 'device that the package is for: cpu, openvino, qnn or vitisai',
+      default: 'cpu',
+    }),
     weights: Flags.string({
       description: 'scheme of every matrix: f32, f16, int8 or int4 [default: int4]',
       helpGroup: 'SCHEME',
     }),
-    embeddings: Flags.string({ description: 'scheme of the embeddings [default: as --weights]', helpGroup: 'SCHEME' }),
-    'lm-head': Flags.string({ description: 'scheme of the LM head [default: as --weights]', helpGroup: 'SCHEME' }),
+    embeddings: Flags.string({
+      description: 'scheme of the embeddings: f32, f16, int8 or int4 [default: as --weights]',
+      helpGroup: 'SCHEME',
+    }),
+    'lm-head': Flags.string({
+      description: 'scheme of the LM head: f32, f16, int8 or int4 [default: as --weights]',
+      helpGroup: 'SCHEME',
+    }),
     'group-size': Flags.string({
       description:
         'columns that share a scale: 16, 32, 64, 128, 256, or "channel" where the target runs it [default: 32]',
@@ -69,16 +78,19 @@ export default class Convert extends HalfbyteCommand {
     ),
     only: Flags.string({
       multiple: true,
+      multipleNonGreedy: true,
       description: 'quantize only weights whose name matches this glob',
       helpGroup: 'SCHEME',
     }),
     skip: Flags.string({
       multiple: true,
+      multipleNonGreedy: true,
       description: 'leave weights whose name matches this glob in f32',
       helpGroup: 'SCHEME',
     }),
     override: Flags.string({
       multiple: true,
+      multipleNonGreedy: true,
       description: '<glob>=<scheme> for single weights; the last match wins',
       helpGroup: 'SCHEME',
     }),

@@ -18,8 +18,8 @@ export abstract class HalfbyteCommand extends Command {
     quiet: boolean({ description: 'Show no progress and no notes, only results and errors.', helpGroup: 'GLOBAL' }),
   };
 
-  /** Set to 1 by a command whose result says that a verification or gate failed; the result is still printed. */
-  protected exitCode: 0 | 1 = 0;
+  /** Set by a command whose result says that a verification or gate failed (1), or that the machine lacks something (4). */
+  protected exitCode: 0 | 1 | 4 = 0;
 
   readonly #controller = new AbortController();
   readonly #displays: ProgressDisplay[] = [];
@@ -107,7 +107,7 @@ export abstract class HalfbyteCommand extends Command {
     const { reason } = this.#controller.signal;
     const interrupted = reason !== undefined && !(error instanceof InterruptedError);
     const cause = this.#outputError ?? (interrupted ? reason : error);
-    const failure = describeFailure(cause, `${this.config.bin} ${this.id} --help`);
+    const failure = describeFailure(cause, `${this.config.bin} ${this.id} --help`, [], this.#flagNames());
     // Where stdout takes nothing, stderr has to say so.
     printFailure(failure, this.jsonEnabled() && !this.#outputError, this.#notes);
     throw Object.assign(new ExitError(failure.code), { message: failure.message });
@@ -142,6 +142,11 @@ export abstract class HalfbyteCommand extends Command {
       );
     this.#controller.abort(this.#outputError ?? new InterruptedError('The reader of stdout has gone.'));
   };
+
+  #flagNames(): string[] {
+    const { flags, baseFlags } = this.ctor;
+    return ['json', ...Object.keys({ ...baseFlags, ...flags })].map((name) => `--${name}`);
+  }
 
   #isSilent(): boolean {
     const end = this.argv.indexOf('--');

@@ -6,9 +6,16 @@ function end(): void {
   process.stdout.write('', () => process.stderr.write('', () => process.exit()));
 }
 
+/** `help`, `help convert` and `version` as the flags that they stand for. */
+function asFlags([first, ...rest]: string[]): string[] {
+  if (first === 'help') return [...rest.filter((word) => !word.startsWith('-')), '--help'];
+  if (first === 'version') return ['--version'];
+  return first === undefined ? [] : [first, ...rest];
+}
+
 /** Runs the command line. `program` is the URL of bin/run.js, above which oclif finds package.json and its manifest. */
 export async function start(program: string): Promise<void> {
-  const argv = process.argv.slice(2);
+  const argv = asFlags(process.argv.slice(2));
   // The one place for what no command catches.
   const fail = async (error: unknown): Promise<void> => {
     const { endFailed } = await import('./report/failure.js');

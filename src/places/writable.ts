@@ -45,14 +45,19 @@ function existingFolder(folder: string, what: string): string {
   }
 }
 
+/** Bytes that may still be written to the disk of a folder; null where its file system does not tell. */
+export function freeBytes(folder: string): number | null {
+  const { blocks, bavail, bsize } = statfsSync(folder);
+  return blocks === 0 ? null : bavail * bsize;
+}
+
 /**
  * Throws EnvironmentError where the disk of `folder` has less room than `needed` bytes; says both. File systems that do not
  * tell their size pass.
  */
 export function checkFreeSpace(folder: string, needed: number, what: string): void {
-  const { blocks, bavail, bsize } = statfsSync(existingFolder(folder, what));
-  const free = bavail * bsize;
-  if (blocks === 0 || needed <= free) return;
+  const free = freeBytes(existingFolder(folder, what));
+  if (free === null || needed <= free) return;
   throw new EnvironmentError(
     `${what}: ${formatBytes(needed)} (${needed} bytes) are needed, ${formatBytes(free)} (${free} bytes) are free on that disk.`,
     'free some space, or write to another disk.',

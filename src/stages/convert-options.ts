@@ -4,7 +4,7 @@ import type { ConvertOptions } from '../core/options.js';
 import type { QuantizationAlgorithm, QuantizationArgs, Scheme } from '../core/scheme.js';
 import type { Target } from '../core/target.js';
 import { servedPositions } from '../model/model.js';
-import { find, unknownId } from '../registry.js';
+import { find, spelledId, unknownId } from '../registry.js';
 
 /** What the command line says about a conversion; undefined takes the target's default, then the general one. */
 export interface ConvertRequest {
@@ -45,13 +45,20 @@ export function groupSize(text: string): Pick<QuantizationArgs, 'strategy' | 'gr
 /** A scheme named on the command line, with the settings that go with it. Float schemes have none. */
 async function schemeArgs(
   flag: string,
-  id: string,
+  spelled: string,
   request: ConvertRequest,
   target: Target,
   group: string,
 ): Promise<QuantizationArgs> {
+  const id = spelledId(spelled);
   const scheme: Scheme | undefined = await find('schemes', id);
-  if (!scheme) throw new UsageError(`--${flag} ${id}: ${unknownId('schemes', id)}`, `--${flag} int4.`);
+  if (!scheme) {
+    const isGguf = /^(i?q\d|tq\d)/.test(id);
+    const advice = isGguf
+      ? `halfbyte quantize <checkpoint> --layout gguf --weights ${id}, for llama.cpp.`
+      : `--${flag} int4.`;
+    throw new UsageError(`--${flag} ${id}: ${unknownId('schemes', id)}`, advice);
+  }
   if (scheme.type === 'float') return scheme.defaults;
   const args: QuantizationArgs = {
     ...scheme.defaults,

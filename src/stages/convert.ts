@@ -9,7 +9,7 @@ import { startThreadsAhead } from '../engine/threads.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { operatorCounts } from '../graph/print.js';
 import { checkOutputDirectory } from '../places/directory.js';
-import { find } from '../registry.js';
+import { find, spelledId } from '../registry.js';
 import type { ConvertRequest } from './convert-options.js';
 import { type LintReport, lintPlan, packageNotes, refuseErrors, warningsNote } from './lint.js';
 import { plan } from './plan.js';
@@ -110,12 +110,13 @@ async function rangesFor(
 /** Checkpoint directory -> package directory: open, plan and, unless it is a dry run, write. */
 export async function convert(
   checkpointDir: string,
-  request: ConvertRequest,
+  asked: ConvertRequest,
   settings: ConvertSettings,
   onProgress: ProgressListener,
   signal: AbortSignal,
   onNote?: (text: string) => void,
 ): Promise<ConvertResult> {
+  const request = { ...asked, target: spelledId(asked.target ?? 'cpu') };
   const { output, force = false, calibration: given } = settings;
   const inputs = given === undefined ? [checkpointDir] : [checkpointDir, given];
   if (!settings.dryRun) checkOutputDirectory(output, { force, inputs });

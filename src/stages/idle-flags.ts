@@ -23,7 +23,7 @@ export function refuseIdleGlobs({ only = [], skip = [], overrides = [] }: NamedG
     if (names.some((name) => matchesGlob(name, glob))) continue;
     const meant = nearest(glob, names) ?? names[0];
     throw new UsageError(
-      `${flag} ${glob}: matches none of the ${names.length} matrices of this model.`,
+      `${flag} ${glob}: matches none of the ${names.length} weights that it may choose from.`,
       `the names are those of "halfbyte inspect", as ${meant}; * stands for any characters.`,
     );
   }

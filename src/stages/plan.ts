@@ -221,7 +221,11 @@ async function placeWeights(
   return external;
 }
 
-async function plannedWeight(graph: Graph, name: string, logical: ReadonlyMap<string, LogicalTensor>): Promise<PlannedWeight> {
+async function plannedWeight(
+  graph: Graph,
+  name: string,
+  logical: ReadonlyMap<string, LogicalTensor>,
+): Promise<PlannedWeight> {
   const weight = graph.weights[name];
   if (!weight?.scheme) throw new Error(`weight ${name} has no scheme`);
   const scheme = await find('schemes', weight.scheme.scheme);

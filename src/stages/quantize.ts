@@ -88,11 +88,11 @@ export async function quantize(
     );
   }
   const rounded = plan.jobs.filter(({ source, keepCodes, layout }) => source.kind === 'packed' && layout && !keepCodes);
-  if (rounded.length > 0 && request.layout !== 'plain') {
+  if (rounded.length > 0 && options.layout !== 'plain') {
     onNote(`rounded again, since the grids differ: ${listed(rounded.map(({ name }) => name))}`);
   }
   const result = {
-    layout: request.layout,
+    layout: options.layout,
     tensors: plan.tensors,
     files: plan.files,
     totals: plan.totals,
