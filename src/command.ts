@@ -90,7 +90,8 @@ export abstract class HalfbyteCommand extends Command {
   protected override async _run<T>(): Promise<T> {
     try {
       const result = await super._run<T>();
-      await written(process.stdout);
+      const failure = await written(process.stdout);
+      if (failure) this.#stopForOutput(failure);
       if (this.#outputError) await this.catch(this.#outputError);
       if (this.exitCode !== 0 && !this.#readerGone) throw new ExitError(this.exitCode);
       return result;
@@ -165,5 +166,6 @@ const MAY_BE_EMPTY = ['prompt', 'system'];
 type OutputFlags = Record<string, unknown>;
 type OutputArgs = Record<string, unknown>;
 
-/** Resolves when what was written to a stream has left, or cannot. */
-const written = (stream: NodeJS.WriteStream) => new Promise<void>((resolve) => stream.write('', () => resolve()));
+/** Resolves when what was written to a stream has left, or with the reason why it cannot. */
+const written = (stream: NodeJS.WriteStream) =>
+  new Promise<NodeJS.ErrnoException | undefined>((resolve) => stream.write('', (error) => resolve(error ?? undefined)));

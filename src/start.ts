@@ -3,7 +3,12 @@ import { run } from '@oclif/core/run';
 
 /** Ends the process when what was printed has left: left to itself Node frees its memory piece by piece, for 30 ms. */
 function end(): void {
-  process.stdout.write('', () => process.stderr.write('', () => process.exit()));
+  process.stdout.write('', (error) => {
+    const { code } = (error ?? {}) as NodeJS.ErrnoException;
+    const isLost = code !== undefined && code !== 'EPIPE';
+    const text = isLost ? `stdout: cannot be written (${code}).\nTry this: check where it goes to.\n` : '';
+    process.stderr.write(text, () => process.exit(isLost ? 4 : undefined));
+  });
 }
 
 /** `help`, `help convert` and `version` as the flags that they stand for. */

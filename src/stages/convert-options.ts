@@ -52,13 +52,14 @@ async function schemeArgs(
 ): Promise<QuantizationArgs> {
   const id = spelledId(spelled);
   const scheme: Scheme | undefined = await find('schemes', id);
-  if (!scheme) {
-    const isGguf = /^(i?q\d|tq\d)/.test(id);
-    const advice = isGguf
-      ? `halfbyte quantize <checkpoint> --layout gguf --weights ${id}, for llama.cpp.`
-      : `--${flag} int4.`;
-    throw new UsageError(`--${flag} ${id}: ${unknownId('schemes', id)}`, advice);
+  // Formats of llama.cpp, whose blocks no graph of ONNX reads.
+  if (/^(i?q\d|tq\d)/.test(id)) {
+    throw new UsageError(
+      `--${flag} ${spelled}: is a format of llama.cpp, which an ONNX package cannot hold.`,
+      `halfbyte quantize <checkpoint> --layout gguf --weights ${id}, or --${flag} int4 here.`,
+    );
   }
+  if (!scheme) throw new UsageError(`--${flag} ${id}: ${unknownId('schemes', id)}`, `--${flag} int4.`);
   if (scheme.type === 'float') return scheme.defaults;
   const args: QuantizationArgs = {
     ...scheme.defaults,
