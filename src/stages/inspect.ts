@@ -43,7 +43,7 @@ export interface PackageInspection {
   graphs: { file: string; operators: Record<string, number> }[];
   schemes: Record<string, { weights: number; bytes: number }>;
   files: { name: string; size: number }[];
-  totals: { parameters: number; weightBytes: number; bitsPerWeight: number };
+  totals: Manifest['totals'];
 }
 
 /** A package held to the rules of a device, whichever tool made it. */
