@@ -37,8 +37,8 @@ export function checkOutputFiles(files: readonly OutputFile[], demand: FilesDema
     if (twin)
       throw new UsageError(`${what}: ${twin.flag} ${twin.path} writes the same file.`, 'give each a name of its own.');
     places.set(place, file);
-    checkFile(what, place, demand);
     checkWritable(dirname(place), what);
+    checkFile(what, place, demand);
   }
 }
 
