@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as z from 'zod';
-import { EnvironmentError, UsageError } from '../../src/core/errors.js';
+import { UsageError } from '../../src/core/errors.js';
 import type { Manifest } from '../../src/formats/manifest.js';
 import { openPackage } from '../../src/formats/package-reader.js';
 import { readVerifyReport, verifyJson } from '../../src/report/verify-json.js';
