@@ -3,6 +3,7 @@ import { ExitError } from '@oclif/core/errors';
 import { boolean } from '@oclif/core/flags';
 import { InterruptedError } from './core/errors.js';
 import type { ProgressListener } from './core/progress.js';
+import { message } from './core/printable.js';
 import { describeFailure, printFailure } from './report/failure.js';
 import { type ProgressDisplay, showProgress } from './report/progress.js';
 
@@ -40,7 +41,7 @@ export abstract class HalfbyteCommand extends Command {
 
   /** Says something on stderr that is no part of the result; dropped under `--json` and `--quiet`. */
   protected note(text: string): void {
-    if (!this.#isSilent()) this.logToStderr(text);
+    if (!this.#isSilent()) this.logToStderr(message(text));
   }
 
   protected override async init(): Promise<void> {

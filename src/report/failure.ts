@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { HalfbyteError } from '../core/errors.js';
 import { nearest } from '../core/nearest.js';
-import { printable } from './printable.js';
+import { printable } from '../core/printable.js';
 
 /** A failed command as it is told to the user; `code` is the exit code. */
 export interface Failure {

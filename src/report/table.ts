@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
+import { shown } from '../core/printable.js';
 
-/** A table for a terminal: the first column to the left, the others to the right. */
-export function table(head: string[], rows: string[][]): string {
+/** The lines of a table for a terminal: the first column to the left, the others to the right; cells are cut as names are. */
+export function table(head: string[], rows: string[][]): string[] {
   // Loaded when there is something to show: no command should start slower for it.
   const Table = createRequire(import.meta.url)('cli-table3') as typeof import('cli-table3');
   const drawn = new Table({
@@ -9,6 +10,6 @@ export function table(head: string[], rows: string[][]): string {
     colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')),
     style: { head: [], border: [], compact: true },
   });
-  drawn.push(...rows);
-  return drawn.toString();
+  drawn.push(...rows.map((row) => row.map(shown)));
+  return drawn.toString().split('\n');
 }

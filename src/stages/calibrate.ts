@@ -4,6 +4,7 @@ import type { Checkpoint } from '../core/checkpoint.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { Graph } from '../core/graph.js';
 import type { ProgressListener } from '../core/progress.js';
+import { quoted } from '../core/printable.js';
 import { checkCalibrationOutput, writeCalibration } from '../formats/calibration.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { readText } from '../formats/text.js';
@@ -122,10 +123,7 @@ function withoutHead(graph: Graph): Graph {
 }
 
 const listed = (names: string[]): string =>
-  `${names
-    .slice(0, 3)
-    .map((name) => `"${name}"`)
-    .join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
+  `${names.slice(0, 3).map(quoted).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
 
 /** Throws InvalidInputError where a calibration was made of another model: its names and sizes are not this one's. */
 export async function checkCalibration(checkpoint: Checkpoint, found: Calibration, file: string): Promise<void> {

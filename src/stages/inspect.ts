@@ -4,6 +4,7 @@ import type { DecoderConfig } from '../core/architecture.js';
 import type { Dtype } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
 import type { ConvertOptions } from '../core/options.js';
+import { printableLines, shown } from '../core/printable.js';
 import { schemeText } from '../core/scheme-text.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { MANIFEST, type Manifest } from '../formats/manifest.js';
@@ -131,8 +132,12 @@ export async function inspect(dir: string, lint?: string): Promise<Inspection> {
 }
 
 function table(rows: string[][]): string[] {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column])).join('  ')}`.trimEnd());
+  const cells = rows.map((row) => row.map(shown));
+  const widths: number[] = [];
+  for (const row of cells) {
+    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);
+  }
+  return cells.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column])).join('  ')}`.trimEnd());
 }
 
 /** An inspection as text for a terminal. */
@@ -164,18 +169,19 @@ export function describeInspection(found: Inspection): string {
         `weights: ${coverage.used} used, ${coverage.missing.length} missing, ${coverage.unused.length} unused`,
       );
       lines.push(
-        ...coverage.missing.map((name) => `  missing ${name}`),
-        ...coverage.unused.map((name) => `  unused ${name}`),
+        ...coverage.missing.map((name) => `  missing ${shown(name)}`),
+        ...coverage.unused.map((name) => `  unused ${shown(name)}`),
       );
     } else {
       lines.push(`cannot be converted: ${found.problem}`);
     }
-    if (found.unknownConfigKeys.length > 0) lines.push(`config keys not read: ${found.unknownConfigKeys.join(', ')}`);
+    if (found.unknownConfigKeys.length > 0)
+      lines.push(`config keys not read: ${found.unknownConfigKeys.map(shown).join(', ')}`);
     lines.push(
       'tensors',
       ...table(found.tensors.map(({ name, dtype, shape }) => [name, dtype, `[${shape.join(', ')}]`])),
     );
-    return lines.join('\n');
+    return printableLines(lines);
   }
   lines.push(`${found.dir}: package of ${found.tool}, target ${found.options.target}`);
   lines.push(
@@ -196,5 +202,5 @@ export function describeInspection(found: Inspection): string {
     ),
   );
   lines.push('files', ...table(found.files.map(({ name, size }) => [name, formatBytes(size)])));
-  return lines.join('\n');
+  return printableLines(lines);
 }
