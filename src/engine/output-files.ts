@@ -1,5 +1,7 @@
+import { constants } from 'node:fs';
 import { join } from 'node:path';
-import { EnvironmentError } from '../core/errors.js';
+import { EnvironmentError, InvalidInputError } from '../core/errors.js';
+import { kindOf } from '../formats/input-file.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';
 
 /** Most bytes of one write: from 2 MiB on, Linux takes three to five times as long for each byte (ext4, large folios). */
@@ -48,7 +50,7 @@ export class OutputFiles {
     if (known !== undefined) return known;
     const path = join(this.dir, file);
     try {
-      const descriptor = this.fs.openSync(path, 'r+');
+      const descriptor = openOwn(path, constants.O_RDWR, this.fs);
       this.#descriptors.set(file, descriptor);
       return descriptor;
     } catch (error) {
@@ -57,10 +59,54 @@ export class OutputFiles {
   }
 }
 
+/**
+ * Opens a file of the growing package. Throws InvalidInputError where a link or anything else than a plain file with one
+ * name stands in its place: what it means would be written to.
+ */
+function openOwn(path: string, flags: number, fs: FileSystem): number {
+  let descriptor: number;
+  try {
+    descriptor = fs.openSync(path, flags | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0), 0o666);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ELOOP') throw foreign(path, 'a link');
+    throw error;
+  }
+  const stats = fs.fstatSync(descriptor);
+  if (stats.isFile() && stats.nlink <= 1) return descriptor;
+  fs.closeSync(descriptor);
+  if (stats.isFile() && stats.nlink === 0) throw gone(path);
+  throw foreign(path, stats.isFile() ? 'a file that has another name too' : kindOf(stats));
+}
+
+const foreign = (path: string, found: string): InvalidInputError =>
+  new InvalidInputError(
+    `${path}: ${found} stands in place of a file of this run; writing to it could harm other files.`,
+    'look at who put it there, remove it and run the same command again.',
+  );
+
+const gone = (path: string): EnvironmentError =>
+  new EnvironmentError(
+    `${path}: another process removed this file while it was written.`,
+    'find out which, then run the same command again: what is left of the finished work is kept.',
+  );
+
+/** Throws where a file of the growing package is no longer what was written: the end of a run looks at each once more. */
+export function checkWritten(path: string, nbytes: number, fs: FileSystem): void {
+  const stats = fs.lstatSync(path, { throwIfNoEntry: false });
+  if (!stats) throw gone(path);
+  if (!stats.isFile()) throw foreign(path, kindOf(stats));
+  if (stats.nlink > 1) throw foreign(path, 'a file that has another name too');
+  if (stats.size === nbytes) return;
+  throw new InvalidInputError(
+    `${path}: has ${stats.size} bytes; ${nbytes} were written: another process changed it.`,
+    'find out which, then run the same command again; of a shard, the same convert --shard i/n before merge.',
+  );
+}
+
 /** Creates a file of this size, zeros where nothing is written; an existing one of the same size keeps its bytes. */
 export function allocate(path: string, nbytes: number, fs: FileSystem): void {
   try {
-    const descriptor = fs.openSync(path, 'a');
+    const descriptor = openOwn(path, constants.O_RDWR | constants.O_CREAT, fs);
     try {
       if (fs.fstatSync(descriptor).size !== nbytes) fs.ftruncateSync(descriptor, nbytes);
     } finally {

@@ -1,9 +1,10 @@
-import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Checkpoint, CheckpointFile, TensorRef } from '../core/checkpoint.js';
 import { InvalidInputError } from '../core/errors.js';
 import type { Json, JsonObject } from '../core/json.js';
 import { ggufFileAt, openGgufCheckpoint } from './gguf/checkpoint.js';
+import { isInput, LARGEST } from './input-file.js';
 import { refusePointerFile } from './lfs-pointer.js';
 import { SETTINGS_FILES, withQuantizationSettings } from './quantization-settings.js';
 import { readSafetensorsHeader } from './safetensors.js';
@@ -58,19 +59,9 @@ export function openCheckpoint(dir: string): Checkpoint {
 }
 
 function companionsOf(dir: string): string[] {
-  const found = COMPANIONS.filter((name) => isThere(join(dir, name)));
+  const found = COMPANIONS.filter((name) => isInput(join(dir, name)));
   for (const name of found) refusePointerFile(join(dir, name));
   return found;
-}
-
-/** Whether there is a file; a link that leads nowhere is an error, as what it stood for would be left out unsaid. */
-function isThere(file: string): boolean {
-  if (existsSync(file)) return true;
-  if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return false;
-  throw new InvalidInputError(
-    `${file}: is a link to a file that is not there.`,
-    'copy the file itself, or remove the link.',
-  );
 }
 
 /** Configs, code and licences that belong to a model besides its companions; not its weights and their indexes. */
@@ -91,7 +82,7 @@ type Weights = { tensors: Map<string, TensorRef>; files: CheckpointFile[]; notes
 function openWeights(dir: string, config: JsonObject): Weights {
   const { transformers_weights: named = null } = config;
   if (named !== null) return openNamed(dir, named);
-  const [isSingle, isSharded] = [SINGLE, INDEX].map((name) => existsSync(join(dir, name)));
+  const [isSingle, isSharded] = [SINGLE, INDEX].map((name) => isInput(join(dir, name)));
   if (!isSingle && isSharded) return openShards(dir);
   const weights = openSingle(dir, isSingle ? SINGLE : loneSafetensors(dir));
   if (!isSharded || Object.values(indexOf(dir)).every((name) => name === SINGLE)) return weights;
@@ -105,7 +96,7 @@ function openSingle(dir: string, name: string): Weights {
 }
 
 function openNamed(dir: string, name: Json): Weights {
-  if (typeof name !== 'string' || !name.endsWith('.safetensors') || !existsSync(join(dir, basename(name)))) {
+  if (typeof name !== 'string' || !name.endsWith('.safetensors') || !isInput(join(dir, basename(name)))) {
     throw new InvalidInputError(
       `${dir}: config.json has the weights in "transformers_weights" ${JSON.stringify(name)}; needed is a safetensors file beside it.`,
       'download this file, or remove the key where the weights are in model.safetensors.',
@@ -141,7 +132,7 @@ function openShards(dir: string): Weights {
   const names = [...new Set(Object.values(map))].sort();
   names.forEach(checkFileName);
   for (const name of names) {
-    if (!existsSync(join(dir, name))) {
+    if (!isInput(join(dir, name))) {
       throw new InvalidInputError(`${dir}: shard ${name} is missing; ${INDEX} names it.`, 'download this shard.');
     }
     const shard = readSafetensorsHeader(join(dir, name));
@@ -178,7 +169,7 @@ function checkFileName(name: string): void {
   }
 }
 
-const indexOf = (dir: string) => weightMap(readJsonObject(join(dir, INDEX)) as JsonObject);
+const indexOf = (dir: string) => weightMap(readJsonObject(join(dir, INDEX), LARGEST.lists) as JsonObject);
 
 function weightMap(index: JsonObject): Record<string, string> {
   const map = index.weight_map;

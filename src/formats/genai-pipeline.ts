@@ -5,6 +5,7 @@ import type { JsonObject } from '../core/json.js';
 import type { ConvertOptions } from '../core/options.js';
 import type { PlannedGraph } from '../core/plan.js';
 import { searchSettings, tokenIds } from './genai-config.js';
+import { LARGEST } from './input-file.js';
 import { readJsonObject } from './text.js';
 
 /** What is read of a tokenizer.json: a vocabulary by token or as a list, and the tokens added to it. */
@@ -34,7 +35,7 @@ export function padTokenId(checkpoint: Pick<Checkpoint, 'dir' | 'config' | 'gene
   const ids = tokenIds(checkpoint);
   const ends = [ids.eos_token_id, ids.bos_token_id].flat();
   if (ids.pad_token_id !== null && !ends.includes(ids.pad_token_id)) return ids.pad_token_id;
-  const tokenizer = readJsonObject(join(checkpoint.dir, 'tokenizer.json')) as TokenizerJson | undefined;
+  const tokenizer = readJsonObject(join(checkpoint.dir, 'tokenizer.json'), LARGEST.lists) as TokenizerJson | undefined;
   if (!tokenizer) return ids.pad_token_id;
   const special = (tokenizer.added_tokens ?? []).filter(
     ({ id, special }) => special === true && id !== undefined && id < vocabulary && !ends.includes(id),

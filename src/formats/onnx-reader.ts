@@ -1,10 +1,11 @@
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
 import onnxProto from 'onnx-proto';
 import type { FileRange } from '../core/checkpoint.js';
 import { type ElementType, f16ToFloat32 } from '../core/dtype.js';
-import { EnvironmentError, InvalidInputError } from '../core/errors.js';
+import { InvalidInputError } from '../core/errors.js';
 import type { Attribute, Dim, Graph, GraphNode, Initializer, ValueInfo } from '../core/graph.js';
+import { LARGEST, openInput, readInput } from './input-file.js';
 import { ELEMENT_TYPES } from './onnx.js';
 
 const { onnx } = onnxProto;
@@ -67,7 +68,7 @@ function externalBytes({ file, offset, nbytes }: FileRange, dir: string): Uint8A
   const location = normalize(file);
   if (!(nbytes <= SMALL_BYTES) || isAbsolute(location) || location.startsWith(`..${sep}`)) return undefined;
   try {
-    const descriptor = openSync(join(dir, location), 'r');
+    const { descriptor } = openInput(join(dir, location));
     try {
       const bytes = new Uint8Array(nbytes);
       return readSync(descriptor, bytes, 0, nbytes, offset) === nbytes ? bytes : undefined;
@@ -157,14 +158,7 @@ export interface ReadModel {
  * Constant nodes as initializers. Throws InvalidInputError for anything but a model.
  */
 export function readModel(file: string, largest = SMALL_ELEMENTS): ReadModel {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new InvalidInputError(`${file}: there is no such file.`, 'check the path.');
-    throw new EnvironmentError(`${file}: cannot be read (${code}).`, 'check the permissions of this file.');
-  }
+  const bytes = readInput(file, LARGEST.graph);
   try {
     return modelOf(onnx.ModelProto.decode(bytes) as Model, dirname(file), largest);
   } catch (error) {

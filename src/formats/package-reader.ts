@@ -3,6 +3,7 @@ import { isAbsolute, join, normalize, sep } from 'node:path';
 import * as z from 'zod';
 import { InvalidInputError } from '../core/errors.js';
 import type { JsonObject } from '../core/json.js';
+import { LARGEST } from './input-file.js';
 import { MANIFEST } from './manifest.js';
 import { readJsonObject } from './text.js';
 
@@ -114,7 +115,7 @@ export function openPackage(dir: string): Package {
       'convert the checkpoint again, or correct this key.',
     );
   }
-  return { dir, genai: parsed.data, manifest: readJsonObject(join(dir, MANIFEST)) ?? null };
+  return { dir, genai: parsed.data, manifest: readJsonObject(join(dir, MANIFEST), LARGEST.lists) ?? null };
 }
 
 /** Whether a directory looks like a package rather than a checkpoint. */

@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { TensorRef } from '../core/checkpoint.js';
 import { DTYPE_BITS, type Dtype } from '../core/dtype.js';
 import { EnvironmentError, InvalidInputError } from '../core/errors.js';
 import type { JsonObject } from '../core/json.js';
+import { DTYPE_BITS } from '../core/dtype.js';
+import { InvalidInputError } from '../core/errors.js';
+import { openInput } from './input-file.js';
 import { POINTER_BYTES, refusePointer } from './lfs-pointer.js';
 import { parseStrictJson } from './strict-json.js';
 
@@ -21,16 +24,6 @@ export interface SafetensorsHeader {
 }
 
 const AGAIN = 'download this file again.';
-
-function open(file: string): number {
-  try {
-    return openSync(file, 'r');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new InvalidInputError(`${file}: there is no such file.`, 'check the path.');
-    throw new EnvironmentError(`${file}: cannot be opened (${code}).`, 'check the permissions of this file.');
-  }
-}
 
 /** Reads exactly `nbytes` from `offset`. A file that ends before is an error, never a short answer. */
 function readExactly(fd: number, file: string, offset: number, nbytes: number): Uint8Array {
@@ -51,9 +44,8 @@ function readExactly(fd: number, file: string, offset: number, nbytes: number): 
  * Follows safetensors/src/tensor.rs and is stricter: a name that stands twice is refused.
  */
 export function readSafetensorsHeader(file: string): SafetensorsHeader {
-  const fd = open(file);
+  const { descriptor: fd, size } = openInput(file);
   try {
-    const { size } = fstatSync(fd);
     const name = basename(file);
     if (size < 8) {
       throw new InvalidInputError(
@@ -201,7 +193,7 @@ function proveContiguous(tensors: TensorRef[], name: string, start: number, size
 
 /** The bytes of one stored tensor, for what is small: goldens, scales, calibration. */
 export function readTensor(ref: TensorRef): Uint8Array {
-  const fd = open(ref.file);
+  const { descriptor: fd } = openInput(ref.file);
   try {
     return readExactly(fd, ref.file, ref.offset, ref.nbytes);
   } finally {

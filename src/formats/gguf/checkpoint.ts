@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { closeSync, existsSync, readdirSync, readSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Checkpoint, TensorRef } from '../../core/checkpoint.js';
 import type { Dtype } from '../../core/dtype.js';
@@ -7,6 +7,12 @@ import { GGML_TYPES } from '../../core/gguf.js';
 import { configOf } from './config.js';
 import { ggufPartName, ggufPartOf, readGgufParts } from './parts.js';
 import type { GgufHeader } from './reader.js';
+import { InvalidInputError } from '../core/errors.js';
+import { GGML_TYPES } from '../core/gguf.js';
+import { configOf } from './gguf-config.js';
+import { ggufPartName, ggufPartOf, readGgufParts } from './gguf-parts.js';
+import type { GgufHeader } from './gguf-reader.js';
+import { openInput } from './input-file.js';
 
 const DTYPES: Record<string, Dtype> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
 const ENDING = '.gguf';
@@ -79,7 +85,7 @@ function floatsOf(tensor: PlacedTensor | undefined): number[] | undefined {
     );
   }
   const bytes = new Uint8Array(tensor.nbytes);
-  const descriptor = openSync(file, 'r');
+  const { descriptor } = openInput(file);
   try {
     let done = 0;
     while (done < bytes.byteLength) {

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { FileRange } from '../../core/checkpoint.js';
 import { InvalidInputError } from '../../core/errors.js';
@@ -6,6 +5,11 @@ import { type GgufMetadata, type GgufTensor, ggufTensorBytes } from '../../core/
 import type { Inlay, PlannedFile } from '../../core/plan.js';
 import { aligned, layoutGguf } from './header.js';
 import { type GgufHeader, readGgufHeader } from './reader.js';
+import { InvalidInputError } from '../core/errors.js';
+import { type GgufMetadata, type GgufTensor, ggufTensorBytes } from '../core/gguf.js';
+import { aligned, layoutGguf } from './gguf.js';
+import { type GgufHeader, readGgufHeader } from './gguf-reader.js';
+import { isInput } from './input-file.js';
 
 /** Where tensors stand in the files of a model, and the bytes before them. */
 export interface ContainerLayout {
@@ -90,7 +94,7 @@ export function readGgufParts(file: string): GgufPart[] {
   }
   const nameOf = (part: number) => join(dirname(file), ggufPartName(named.stem, part, count));
   const names = Array.from({ length: count }, (_, index) => nameOf(index + 1));
-  const missing = names.filter((name) => !existsSync(name));
+  const missing = names.filter((name) => !isInput(name));
   if (missing.length > 0) {
     throw new InvalidInputError(
       `${missing[0]}: there is no such file; ${missing.length} of the ${count} files of this model are missing.`,
