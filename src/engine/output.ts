@@ -262,7 +262,9 @@ export class Output {
     const isRemoved = state === 'remove' && this.#othersAtWork().length === 0;
     try {
       const own = `lock-${this.#label}`;
-      const names = isRemoved ? fs.readdirSync(this.#state).filter((name) => name !== own) : [];
+      const found = isRemoved ? fs.readdirSync(this.#state).filter((name) => name !== own) : [];
+      // Killed in between, what says that the package is complete must still be there.
+      const names = found.sort((a, b) => Number(a === COMPLETE) - Number(b === COMPLETE));
       for (const name of names) fs.rmSync(this.#path(name), { recursive: true, force: true });
     } finally {
       this.#unlock();
