@@ -2,8 +2,8 @@ import { Command } from '@oclif/core/command';
 import { ExitError } from '@oclif/core/errors';
 import { boolean } from '@oclif/core/flags';
 import { InterruptedError } from './core/errors.js';
-import type { ProgressListener } from './core/progress.js';
 import { message } from './core/printable.js';
+import type { ProgressListener } from './core/progress.js';
 import { describeFailure, printFailure } from './report/failure.js';
 import { type ProgressDisplay, showProgress } from './report/progress.js';
 

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { join, sep } from 'node:path';
+import { InvalidInputError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
 import type { WritePlan } from '../core/plan.js';
-import { InvalidInputError } from '../core/errors.js';
 import { VERSION } from '../core/version.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';
 import { DIGEST_ALGORITHM } from './digest.js';

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { join } from 'node:path';
 import { EnvironmentError, InvalidInputError } from '../core/errors.js';
+import { own } from '../core/own.js';
 import { kindOf } from '../formats/input-file.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';
 
@@ -117,14 +118,14 @@ export function allocate(path: string, nbytes: number, fs: FileSystem): void {
   }
 }
 
-const CAUSES: Record<string, [found: string, advice: string]> = {
+const CAUSES: Record<string, [found: string, advice: string]> = own({
   ENOSPC: ['the disk is full', 'free some space, then run the same command again: finished work is kept.'],
   EDQUOT: ['the disk quota is used up', 'free some space, then run the same command again: finished work is kept.'],
   EACCES: ['permission denied', 'check the permissions of the folder, or write to another one with -o.'],
   EPERM: ['the operation is not permitted', 'check the permissions of the folder, or write to another one with -o.'],
   EROFS: ['the file system is read-only', 'write to another folder with -o.'],
   EFBIG: ['the file is too large for this file system', 'write to another file system with -o.'],
-};
+});
 
 /** An error of the system while writing `path`, as an EnvironmentError that says how to go on. */
 export function unwritable(path: string, error: unknown): Error {

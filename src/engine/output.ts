@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { EnvironmentError, InvalidInputError, UsageError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
-import type { WritePlan } from '../core/plan.js';
+import type { PlannedFile, WritePlan } from '../core/plan.js';
 import { openInput } from '../formats/input-file.js';
 import { parseStrictJson } from '../formats/strict-json.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';

@@ -85,7 +85,7 @@ function openWeights(dir: string, config: JsonObject): Weights {
   const [isSingle, isSharded] = [SINGLE, INDEX].map((name) => isInput(join(dir, name)));
   if (!isSingle && isSharded) return openShards(dir);
   const weights = openSingle(dir, isSingle ? SINGLE : loneSafetensors(dir));
-  if (!isSharded || Object.values(indexOf(dir)).every((name) => name === SINGLE)) return weights;
+  if (!isSharded || [...indexOf(dir).values()].every((name) => name === SINGLE)) return weights;
   const note = `${SINGLE} stands beside ${INDEX}: ${SINGLE} is read, as transformers does, and not the shards of the index.`;
   return { ...weights, notes: [note] };
 }
@@ -129,7 +129,7 @@ function openShards(dir: string): Weights {
   const map = indexOf(dir);
   const tensors = new Map<string, TensorRef>();
   const files: CheckpointFile[] = [];
-  const names = [...new Set(Object.values(map))].sort();
+  const names = [...new Set(map.values())].sort();
   names.forEach(checkFileName);
   for (const name of names) {
     if (!isInput(join(dir, name))) {
@@ -138,8 +138,9 @@ function openShards(dir: string): Weights {
     const shard = readSafetensorsHeader(join(dir, name));
     files.push({ name, size: shard.size, headerSha256: shard.headerSha256 });
     for (const [key, ref] of shard.tensors) {
-      if (map[key] !== name) {
-        const elsewhere = map[key] === undefined ? 'does not name it' : `says that it is in ${map[key]}`;
+      const place = map.get(key);
+      if (place !== name) {
+        const elsewhere = place === undefined ? 'does not name it' : `says that it is in ${place}`;
         throw new InvalidInputError(
           `${name}: holds tensor ${JSON.stringify(key)}, but ${INDEX} ${elsewhere}.`,
           'download the index and all shards of one version.',
@@ -148,7 +149,7 @@ function openShards(dir: string): Weights {
       tensors.set(key, ref);
     }
   }
-  for (const [key, name] of Object.entries(map)) {
+  for (const [key, name] of map) {
     if (!tensors.has(key)) {
       throw new InvalidInputError(
         `${INDEX}: tensor ${JSON.stringify(key)} is not in ${name}, where the index has it.`,
@@ -171,7 +172,7 @@ function checkFileName(name: string): void {
 
 const indexOf = (dir: string) => weightMap(readJsonObject(join(dir, INDEX), LARGEST.lists) as JsonObject);
 
-function weightMap(index: JsonObject): Record<string, string> {
+function weightMap(index: JsonObject): Map<string, string> {
   const map = index.weight_map;
   if (
     typeof map !== 'object' ||
@@ -184,5 +185,5 @@ function weightMap(index: JsonObject): Record<string, string> {
       'download the index again.',
     );
   }
-  return map as Record<string, string>;
+  return new Map(Object.entries(map as Record<string, string>));
 }

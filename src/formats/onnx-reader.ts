@@ -5,6 +5,7 @@ import type { FileRange } from '../core/checkpoint.js';
 import { type ElementType, f16ToFloat32 } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
 import type { Attribute, Dim, Graph, GraphNode, Initializer, ValueInfo } from '../core/graph.js';
+import { own } from '../core/own.js';
 import { LARGEST, openInput, readInput } from './input-file.js';
 import { ELEMENT_TYPES } from './onnx.js';
 
@@ -84,7 +85,7 @@ function externalBytes({ file, offset, nbytes }: FileRange, dir: string): Uint8A
 function numbers(dtype: ElementType, bytes: Uint8Array, count: number): number[] | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const nibble = (index: number) => (bytes[index >> 1] >> ((index & 1) * 4)) & 15;
-  const read: Partial<Record<ElementType, [bytes: number, value: (index: number) => number]>> = {
+  const read = own<[bytes: number, value: (index: number) => number]>({
     FLOAT: [4, (index) => view.getFloat32(4 * index, true)],
     FLOAT16: [2, (index) => f16ToFloat32(view.getUint16(2 * index, true))],
     INT64: [8, (index) => Number(view.getBigInt64(8 * index, true))],
@@ -96,7 +97,7 @@ function numbers(dtype: ElementType, bytes: Uint8Array, count: number): number[]
     INT8: [1, (index) => view.getInt8(index)],
     UINT4: [0.5, nibble],
     INT4: [0.5, (index) => (nibble(index) << 28) >> 28],
-  };
+  });
   const [size, value] = read[dtype] ?? [];
   if (size === undefined || value === undefined || bytes.byteLength < Math.ceil(count * size)) return undefined;
   return Array.from({ length: count }, (_, index) => value(index));
@@ -176,11 +177,13 @@ function modelOf({ graph, opsetImport }: Model, dir: string, largest: number): R
   const stored = new Set(initializers.map((each) => each.name));
   const values = [...(graph.valueInfo ?? []), ...(graph.input ?? []), ...(graph.output ?? [])].map(valueInfo);
   return {
-    external: Object.fromEntries(
-      tensors.flatMap((tensor) => {
-        const place = placeOf(tensor);
-        return place ? [[tensor.name ?? '', place] as const] : [];
-      }),
+    external: own(
+      Object.fromEntries(
+        tensors.flatMap((tensor) => {
+          const place = placeOf(tensor);
+          return place ? [[tensor.name ?? '', place] as const] : [];
+        }),
+      ),
     ),
     graph: {
       name: graph.name ?? '',
@@ -199,7 +202,7 @@ function modelOf({ graph, opsetImport }: Model, dir: string, largest: number): R
         })),
       initializers,
       weights: {},
-      values: Object.fromEntries(values.map((value) => [value.name, value])),
+      values: own(Object.fromEntries(values.map((value) => [value.name, value]))),
       hiddenStates: [],
       opsets: Object.fromEntries((opsetImport ?? []).map(({ domain, version }) => [domain ?? '', numberOf(version)])),
     },

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import type { JsonObject } from '../core/json.js';
-import { readJsonObject } from './text.js';
 import { isInput, LARGEST } from './input-file.js';
 import { readJsonObject, readText } from './text.js';
 

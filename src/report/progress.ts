@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type { SingleBar } from 'cli-progress';
-import type { ProgressListener } from '../core/progress.js';
 import { shown } from '../core/printable.js';
+import type { ProgressListener } from '../core/progress.js';
 import { formatBytes } from './bytes.js';
 
 /** Shows the progress of one piece of work. `stop` leaves the terminal on a new line and may be called twice. */

@@ -3,8 +3,8 @@ import type { Calibration, CalibrationOrigin } from '../core/calibration.js';
 import type { Checkpoint } from '../core/checkpoint.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { Graph } from '../core/graph.js';
-import type { ProgressListener } from '../core/progress.js';
 import { quoted } from '../core/printable.js';
+import type { ProgressListener } from '../core/progress.js';
 import { checkCalibrationOutput, writeCalibration } from '../formats/calibration.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { readText } from '../formats/text.js';
@@ -130,7 +130,7 @@ export async function checkCalibration(checkpoint: Checkpoint, found: Calibratio
   const model = await openModel(checkpoint);
   const { decoder } = drawGraphs(model, model.config.max_position_embeddings);
   const { ranges, secondMoments } = calibratedNames(withoutHead(decoder));
-  const missing = [...ranges].filter((name) => !(name in found.ranges));
+  const missing = [...ranges].filter((name) => !Object.hasOwn(found.ranges, name));
   const unknown = Object.keys(found.ranges).filter((name) => !ranges.has(name));
   const resized = [...secondMoments].filter(([name, inputs]) => found.second_moments[name]?.length !== inputs);
   const problem =

@@ -4,6 +4,7 @@ import type { DecoderConfig } from '../core/architecture.js';
 import type { Dtype } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
 import type { ConvertOptions } from '../core/options.js';
+import { own } from '../core/own.js';
 import { printableLines, shown } from '../core/printable.js';
 import { schemeText } from '../core/scheme-text.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
@@ -105,7 +106,7 @@ function inspectPackage(dir: string): PackageInspection {
       'give a package that halfbyte convert wrote.',
     );
   }
-  const schemes: PackageInspection['schemes'] = {};
+  const schemes: PackageInspection['schemes'] = own();
   for (const { scheme, parts } of Object.values(manifest.tensors).flatMap((each) => Object.values(each))) {
     const name = schemeText(scheme);
     schemes[name] ??= { weights: 0, bytes: 0 };

@@ -1,6 +1,7 @@
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { JsonObject } from '../core/json.js';
 import type { LintedGraph } from '../core/lint.js';
+import { own } from '../core/own.js';
 import type { Target } from '../core/target.js';
 import { readModel } from '../formats/onnx-reader.js';
 import { openPackage, type Package, packageFile, pipelineStagesOf, sizeInPackage } from '../formats/package-reader.js';
@@ -38,7 +39,7 @@ export async function lintPackage(dir: string, target: string): Promise<LintRepo
   if (graphs.length === 0) {
     throw new InvalidInputError(`${dir}: none of the graphs that genai_config.json names is here.`, 'copy it again.');
   }
-  const files: Record<string, number> = {};
+  const files = own<number>();
   for (const { external } of graphs) {
     for (const { file } of Object.values(external)) {
       const size = sizeInPackage(opened, file);

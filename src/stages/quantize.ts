@@ -1,8 +1,8 @@
 import { UsageError } from '../core/errors.js';
 import { matchesGlob } from '../core/glob.js';
 import type { PlannedTensor, PlanTotals, QuantizePlan } from '../core/plan.js';
-import type { ProgressListener } from '../core/progress.js';
 import { printableLines, shown } from '../core/printable.js';
+import type { ProgressListener } from '../core/progress.js';
 import type { QuantizeReport } from '../core/quantize-report.js';
 import { schemeText } from '../core/scheme-text.js';
 import { openCheckpoint } from '../formats/checkpoint.js';

@@ -3,13 +3,9 @@ import type { FileRange } from '../../core/checkpoint.js';
 import { InvalidInputError } from '../../core/errors.js';
 import { type GgufMetadata, type GgufTensor, ggufTensorBytes } from '../../core/gguf.js';
 import type { Inlay, PlannedFile } from '../../core/plan.js';
+import { isInput } from '../input-file.js';
 import { aligned, layoutGguf } from './header.js';
 import { type GgufHeader, readGgufHeader } from './reader.js';
-import { InvalidInputError } from '../core/errors.js';
-import { type GgufMetadata, type GgufTensor, ggufTensorBytes } from '../core/gguf.js';
-import { aligned, layoutGguf } from './gguf.js';
-import { type GgufHeader, readGgufHeader } from './gguf-reader.js';
-import { isInput } from './input-file.js';
 
 /** Where tensors stand in the files of a model, and the bytes before them. */
 export interface ContainerLayout {

@@ -11,6 +11,7 @@ import {
   MAX_TENSOR_NAME,
   OTHER_GGML_TYPES,
 } from '../../core/gguf.js';
+import { own } from '../../core/own.js';
 import { openInput } from '../input-file.js';
 import { POINTER_BYTES, refusePointer } from '../lfs-pointer.js';
 import { ALIGNMENT, aligned, GGUF_SCALARS, LIST, MAGIC } from './header.js';
@@ -121,7 +122,7 @@ function readHeader(file: string, input: ByteReader): GgufHeader {
     refuse(`ends at byte ${input.size}; its tensors need ${needed}.`);
   }
   return {
-    metadata: Object.fromEntries(metadata),
+    metadata: own(Object.fromEntries(metadata)),
     tensors: tensors.map((tensor) => ({ ...tensor, offset: start + tensor.offset })),
     size: input.size,
     headerSha256: input.sha256(),
