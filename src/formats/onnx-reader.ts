@@ -202,7 +202,7 @@ function modelOf({ graph, opsetImport }: Model, dir: string, largest: number): R
         })),
       initializers,
       weights: {},
-      values: own(Object.fromEntries(values.map((value) => [value.name, value]))),
+      values: Object.fromEntries(values.map((value) => [value.name, value])),
       hiddenStates: [],
       opsets: Object.fromEntries((opsetImport ?? []).map(({ domain, version }) => [domain ?? '', numberOf(version)])),
     },
