@@ -20,6 +20,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
+/** What moves a cursor or turns a line; tabs and newlines are ours. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u200e\u200f\u2028]/;
 const HANG_MS = 20_000;
 const LARGEST_MB = 500;
 
@@ -152,7 +155,10 @@ function mutateTextFile(path: string, dice: Dice): void {
 function mutateSafetensors(path: string, dice: Dice): void {
   const bytes = readFileSync(path);
   const end = 8 + Number(bytes.readBigUInt64LE(0));
-  if (dice.below(3) === 0) return writeFileSync(path, mutateBytes(bytes, dice, end));
+  if (dice.below(3) === 0) {
+    writeFileSync(path, mutateBytes(bytes, dice, end));
+    return;
+  }
   const header = Buffer.from(JSON.stringify(mutateJson(JSON.parse(bytes.toString('utf8', 8, end)), dice)));
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(header.length));
@@ -280,7 +286,8 @@ async function serve(): Promise<void> {
   process.on('message', async (argv: string[]) => {
     const [name, ...rest] = argv;
     let command = commands.get(name);
-    if (!command) commands.set(name, (command = (await import(`../dist/commands/${name}.js`)).default));
+    command ??= (await import(`../dist/commands/${name}.js`)).default as NonNullable<typeof command>;
+    commands.set(name, command);
     try {
       writeFileSync('/proc/self/clear_refs', '5');
     } catch {
@@ -428,9 +435,7 @@ async function main(): Promise<void> {
       if (outcome.peakMb > LARGEST_MB) row.large++;
       if (isInternal || outcome.peakMb > LARGEST_MB)
         tell(`${outcome.peakMb.toFixed(0)} MB, ${outcome.said.slice(-400)}`);
-      const control = [...outcome.said].find((character) =>
-        /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u200e\u200f\u2028]/.test(character),
-      );
+      const control = [...outcome.said].find((character) => CONTROL.test(character));
       if (control !== undefined) tell(`says a control character ${control.codePointAt(0)?.toString(16)}`);
       if (outcome.said.length >= 4000 && outcome.code >= 2) tell('says too much');
     }

@@ -7,6 +7,9 @@ import type { ProgressListener } from './core/progress.js';
 import { describeFailure, printFailure } from './report/failure.js';
 import { type ProgressDisplay, showProgress } from './report/progress.js';
 
+/** Two signals within so many milliseconds are one that came twice. */
+const SAME_SIGNAL_MS = 300;
+
 /**
  * The base of every command: `--json` and `--quiet`, exit codes that are the same with and without `--json`,
  * interruption, progress. A command parses its flags, calls one stage and returns the stage's result.
@@ -24,6 +27,7 @@ export abstract class HalfbyteCommand extends Command {
   readonly #displays: ProgressDisplay[] = [];
   #signalTaken = false;
   #readerGone = false;
+  #interruptedAt: number | undefined;
 
   /** Fires on SIGINT and SIGTERM. A command that never asks for it is ended at once by either. */
   protected get signal(): AbortSignal {
@@ -78,6 +82,10 @@ export abstract class HalfbyteCommand extends Command {
   }
 
   readonly #interrupt = (signalName: NodeJS.Signals): void => {
+    // A terminal sends it to a program and to its child, which has it from its parent once more.
+    const now = performance.now();
+    if (this.#interruptedAt !== undefined && now - this.#interruptedAt < SAME_SIGNAL_MS && process.connected) return;
+    this.#interruptedAt = now;
     const reason = new InterruptedError(`Interrupted by ${signalName}.`);
     if (this.#signalTaken && !this.#controller.signal.aborted) {
       this.#controller.abort(reason);

@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Checkpoint, CheckpointFile, TensorRef } from '../core/checkpoint.js';
 import { InvalidInputError } from '../core/errors.js';
 import type { Json, JsonObject } from '../core/json.js';
+import { quoted } from '../core/printable.js';
 import { ggufFileAt, openGgufCheckpoint } from './gguf/checkpoint.js';
 import { isInput, LARGEST } from './input-file.js';
 import { refusePointerFile } from './lfs-pointer.js';
@@ -142,7 +143,7 @@ function openShards(dir: string): Weights {
       if (place !== name) {
         const elsewhere = place === undefined ? 'does not name it' : `says that it is in ${place}`;
         throw new InvalidInputError(
-          `${name}: holds tensor ${JSON.stringify(key)}, but ${INDEX} ${elsewhere}.`,
+          `${name}: holds tensor ${quoted(key)}, but ${INDEX} ${elsewhere}.`,
           'download the index and all shards of one version.',
         );
       }
@@ -152,7 +153,7 @@ function openShards(dir: string): Weights {
   for (const [key, name] of map) {
     if (!tensors.has(key)) {
       throw new InvalidInputError(
-        `${INDEX}: tensor ${JSON.stringify(key)} is not in ${name}, where the index has it.`,
+        `${INDEX}: tensor ${quoted(key)} is not in ${name}, where the index has it.`,
         'download the index and all shards of one version.',
       );
     }
@@ -164,7 +165,7 @@ function openShards(dir: string): Weights {
 function checkFileName(name: string): void {
   if (name !== basename(name) || name.includes('\\') || name.includes('\0') || name === '..' || name === '.') {
     throw new InvalidInputError(
-      `${INDEX}: the file name ${JSON.stringify(name)} leaves the checkpoint's directory.`,
+      `${INDEX}: the file name ${quoted(name)} leaves the checkpoint's directory.`,
       'use checkpoints only from sources that you trust.',
     );
   }

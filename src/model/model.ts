@@ -6,6 +6,9 @@ import type { JsonObject } from '../core/json.js';
 import { find, ids } from '../registry.js';
 import { otherClass, unknownModelType } from './model-type.js';
 import { OWN_HEAD, storesOwnHead } from './stored-head.js';
+import { quoted } from '../core/printable.js';
+import { find, ids, unknownId } from '../registry.js';
+import { boundConfig } from './config-bounds.js';
 
 /** A checkpoint with the entry that draws it and its parsed config. */
 export interface Model {
@@ -26,7 +29,7 @@ export async function openModel(
   const id = checkpoint.config.model_type;
   if (typeof id !== 'string') {
     throw new InvalidInputError(
-      `config.json: "model_type" is ${JSON.stringify(id ?? null)}; needed is the name of an architecture.`,
+      `config.json: "model_type" is ${quoted(id ?? null)}; needed is the name of an architecture.`,
       `set it to one of ${ids('architectures').join(', ')}.`,
     );
   }
@@ -37,6 +40,7 @@ export async function openModel(
       'convert a checkpoint of a supported family.',
     );
   }
+  boundConfig(checkpoint.config, checkpoint.tensors, names);
   for (const text of checkpoint.notes ?? []) note?.(text);
   const other = otherClass(checkpoint.config);
   if (other) note?.(other);

@@ -1,5 +1,7 @@
 import { SIZE_KEYS } from '../blocks/config.js';
 import { unreadKeys } from '../blocks/unknown-keys.js';
+import { join } from 'node:path';
+import { SIZE_KEYS, unknownKeys } from '../blocks/config.js';
 import type { DecoderConfig } from '../core/architecture.js';
 import type { Dtype } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
@@ -8,7 +10,8 @@ import { own } from '../core/own.js';
 import { printableLines, shown } from '../core/printable.js';
 import { schemeText } from '../core/scheme-text.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
-import { MANIFEST, type Manifest } from '../formats/manifest.js';
+import { MANIFEST } from '../formats/manifest.js';
+import { packageManifestOf } from '../formats/manifest-reader.js';
 import { isPackage, openPackage } from '../formats/package-reader.js';
 import { coverageOf } from '../model/coverage.js';
 import { layoutOf, logicalTensors } from '../model/logical-tensors.js';
@@ -99,13 +102,14 @@ async function inspectCheckpoint(dir: string): Promise<CheckpointInspection> {
 }
 
 function inspectPackage(dir: string): PackageInspection {
-  const manifest = openPackage(dir).manifest as unknown as Manifest | null;
-  if (!manifest) {
+  const opened = openPackage(dir);
+  if (!opened.manifest) {
     throw new InvalidInputError(
       `${dir}: this package has no ${MANIFEST}; another tool made it.`,
       'give a package that halfbyte convert wrote.',
     );
   }
+  const manifest = packageManifestOf(opened.manifest, join(dir, MANIFEST));
   const schemes: PackageInspection['schemes'] = own();
   for (const { scheme, parts } of Object.values(manifest.tensors).flatMap((each) => Object.values(each))) {
     const name = schemeText(scheme);

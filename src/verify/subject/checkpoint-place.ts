@@ -1,6 +1,8 @@
 import { basename, dirname, join } from 'node:path';
 import { ggufFileAt } from '../../formats/gguf/checkpoint.js';
+import { LARGEST } from '../../formats/input-file.js';
 import { MANIFEST, type Manifest } from '../../formats/manifest.js';
+import { checkpointManifestOf } from '../../formats/manifest-reader.js';
 import { readJsonObject } from '../../formats/text.js';
 
 /** Where a checkpoint's files lie, and the GGUF file that it is, if it is one. */
@@ -21,6 +23,7 @@ export function placeOf(path: string): CheckpointPlace {
 
 /** halfbyte.json of a checkpoint, as far as verifying needs it; null in one of another tool. */
 export function checkpointManifest(dir: string): Pick<Manifest, 'digest_algorithm' | 'files' | 'checkpoint'> | null {
-  const manifest = readJsonObject(join(dir, MANIFEST)) as unknown as Manifest | undefined;
-  return Array.isArray(manifest?.files) && Array.isArray(manifest.checkpoint?.files) ? manifest : null;
+  const path = join(dir, MANIFEST);
+  const manifest = readJsonObject(path, LARGEST.lists);
+  return manifest ? checkpointManifestOf(manifest, path) : null;
 }
