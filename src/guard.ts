@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { InterruptedError } from './core/errors.js';
 import { describeFailure, printFailure } from './report/failure.js';
 import { endedByRuntime } from './report/runtime-death.js';
@@ -33,9 +32,7 @@ export async function runGuarded(program: string, argv: readonly string[]): Prom
   const [code, signal] = await endOf(child);
   if (code !== null) return code;
   const error =
-    asked === undefined
-      ? endedByRuntime(argv, signal ?? '', limits())
-      : new InterruptedError(`Interrupted by ${asked}.`);
+    asked === undefined ? endedByRuntime(argv, signal ?? '') : new InterruptedError(`Interrupted by ${asked}.`);
   const failure = describeFailure(error);
   printFailure(failure, isJson(argv));
   return failure.code;
@@ -62,13 +59,3 @@ const endOf = (child: ChildProcess): Promise<[number | null, NodeJS.Signals | nu
 
 const isJson = (argv: readonly string[]): boolean =>
   (argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv).includes('--json');
-
-/** What the system allows this process, by the names of /proc; nothing where it does not tell. */
-function limits(): Record<string, number> {
-  try {
-    const lines = readFileSync('/proc/self/limits', 'utf8').split('\n');
-    return Object.fromEntries(lines.map((line) => [line.slice(0, 26).trim(), Number.parseInt(line.slice(26), 10)]));
-  } catch {
-    return {};
-  }
-}

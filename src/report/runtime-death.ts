@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { EnvironmentError, type HalfbyteError, InvalidInputError, VerificationError } from '../core/errors.js';
 
 /** Fewer than a process needs that loads ONNX Runtime. */
@@ -10,13 +11,13 @@ const LEAST_FILES = 64;
 export function endedByRuntime(
   argv: readonly string[],
   signal: string,
-  limits: Readonly<Record<string, number>>,
+  allowed: Readonly<Record<string, number>> = limits(),
 ): HalfbyteError {
   const how = `the process that ran the model was ended by ${signal}`;
-  if (limits['Max address space'] > 0) {
+  if (allowed['Max address space'] > 0) {
     return new EnvironmentError(`${how}; ulimit -v leaves it too little memory.`, 'raise it: ulimit -v unlimited.');
   }
-  if (limits['Max open files'] < LEAST_FILES) {
+  if (allowed['Max open files'] < LEAST_FILES) {
     return new EnvironmentError(`${how}; ulimit -n leaves it too few files.`, 'raise it: ulimit -n 1024.');
   }
   if (signal === 'SIGKILL') {
@@ -29,4 +30,14 @@ export function endedByRuntime(
   const found = `${path}: ${how}: ONNX Runtime cannot run a graph of this package.`;
   const advice = 'the graph is damaged: copy the package again, or convert the checkpoint again.';
   return command === 'verify' ? new VerificationError(`FAIL  ${found}`, advice) : new InvalidInputError(found, advice);
+}
+
+/** What the system allows this process, by the names of /proc; nothing where it does not tell. */
+function limits(): Record<string, number> {
+  try {
+    const lines = readFileSync('/proc/self/limits', 'utf8').split('\n');
+    return Object.fromEntries(lines.map((line) => [line.slice(0, 26).trim(), Number.parseInt(line.slice(26), 10)]));
+  } catch {
+    return {};
+  }
 }
