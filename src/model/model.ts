@@ -7,7 +7,6 @@ import { find, ids } from '../registry.js';
 import { otherClass, unknownModelType } from './model-type.js';
 import { OWN_HEAD, storesOwnHead } from './stored-head.js';
 import { quoted } from '../core/printable.js';
-import { find, ids, unknownId } from '../registry.js';
 import { boundConfig } from './config-bounds.js';
 
 /** A checkpoint with the entry that draws it and its parsed config. */
