@@ -3,11 +3,11 @@ import type { Checkpoint } from '../core/checkpoint.js';
 import { InvalidInputError } from '../core/errors.js';
 import type { Graph } from '../core/graph.js';
 import type { JsonObject } from '../core/json.js';
+import { quoted } from '../core/printable.js';
 import { find, ids } from '../registry.js';
+import { boundConfig } from './config-bounds.js';
 import { otherClass, unknownModelType } from './model-type.js';
 import { OWN_HEAD, storesOwnHead } from './stored-head.js';
-import { quoted } from '../core/printable.js';
-import { boundConfig } from './config-bounds.js';
 
 /** A checkpoint with the entry that draws it and its parsed config. */
 export interface Model {

@@ -1,6 +1,6 @@
+import { join } from 'node:path';
 import { SIZE_KEYS } from '../blocks/config.js';
 import { unreadKeys } from '../blocks/unknown-keys.js';
-import { join } from 'node:path';
 import type { DecoderConfig } from '../core/architecture.js';
 import type { Dtype } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
