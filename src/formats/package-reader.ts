@@ -144,7 +144,7 @@ export function operatorsOf(opened: Package, file: string): Readonly<Record<stri
 /** The path of a file that the package names. Throws InvalidInputError where the name leaves the directory or is not there. */
 export function packageFile(opened: Package, name: string): string {
   const path = normalize(name);
-  if (isAbsolute(path) || path === '..' || path.startsWith(`..${sep}`)) {
+  if (leavesPackage(path)) {
     throw new InvalidInputError(
       `${join(opened.dir, 'genai_config.json')}: the file name "${name}" leaves the package.`,
       'use packages only from sources that you trust.',
@@ -163,10 +163,14 @@ export function packageFile(opened: Package, name: string): string {
 /** Size of a file that lies in the package; undefined where it does not, or where the name leaves the directory. */
 export function sizeInPackage(opened: Pick<Package, 'dir'>, name: string): number | undefined {
   const path = normalize(name);
-  if (isAbsolute(path) || path === '..' || path.startsWith(`..${sep}`)) return undefined;
+  if (leavesPackage(path)) return undefined;
   const stat = statSync(join(opened.dir, path), { throwIfNoEntry: false });
   return stat?.isFile() ? stat.size : undefined;
 }
+
+/** Whether a normalized name is none of a file inside the package; no file has a zero byte in its name. */
+const leavesPackage = (path: string): boolean =>
+  isAbsolute(path) || path === '..' || path.startsWith(`..${sep}`) || path.includes('\0');
 
 /** Whether there is a directory of this name. */
 export function isDirectory(path: string): boolean {
