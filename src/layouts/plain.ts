@@ -4,7 +4,6 @@ import { type Dtype, FLOAT_DTYPES } from '../core/dtype.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { Json, JsonObject } from '../core/json.js';
 import type { Layout } from '../core/layout.js';
-import { matrixKind } from '../core/matrix-kinds.js';
 import { own } from '../core/own.js';
 import type { LogicalTensor } from '../core/weights.js';
 import bf16 from '../schemes/bf16.js';

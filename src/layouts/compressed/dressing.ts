@@ -1,7 +1,6 @@
 import type { DressedCheckpoint, Dressing, NamedMatrix } from '../../core/dressing.js';
 import { UsageError } from '../../core/errors.js';
 import type { JsonObject } from '../../core/json.js';
-import { matrixKind } from '../../core/matrix-kinds.js';
 import { own } from '../../core/own.js';
 import type { QuantizationArgs } from '../../core/scheme.js';
 import int4 from '../../schemes/int4.js';
