@@ -5,9 +5,14 @@ import type { Target } from '../core/target.js';
 import { readModel } from '../formats/onnx-reader.js';
 import { openPackage, type Package, packageFile, pipelineStagesOf, sizeInPackage } from '../formats/package-reader.js';
 import { find, ids, unknownId } from '../registry.js';
+import { lintRuntime } from '../targets/lint/lint.js';
 import { asksProvider, type LintReport, lintReport } from './lint.js';
 
+/** Asks for the rules of ONNX Runtime GenAI alone, which hold whatever device computes. */
+const RUNTIME = 'genai';
+
 async function lintOf(id: string): Promise<NonNullable<Target['lint']>> {
+  if (id === RUNTIME) return lintRuntime;
   const target: Target | undefined = await find('targets', id);
   if (target?.lint) return target.lint;
   const linted = [];

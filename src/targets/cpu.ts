@@ -3,6 +3,7 @@ import type { Pass } from '../core/graph.js';
 import type { ConvertOptions } from '../core/options.js';
 import type { QuantizationArgs } from '../core/scheme.js';
 import type { Target } from '../core/target.js';
+import { alignPrompts } from '../passes/align_prompts.js';
 import { assignSchemes } from '../passes/assign_schemes.js';
 import { fuseGroupQueryAttention, lowerRotary } from '../passes/fuse_gqa.js';
 import { fuseSkipNorm } from '../passes/fuse_skip_norm.js';
@@ -13,6 +14,7 @@ import { lowerLatentAttention } from '../passes/lower_latent_attention.js';
 import { lowerLinear } from '../passes/lower_linear.js';
 import { lowerRouter } from '../passes/lower_router.js';
 import { padHeads } from '../passes/pad_heads.js';
+import { stampOpsets } from '../passes/stamp_opsets.js';
 
 const opsets = { '': 21, 'com.microsoft': 1 };
 
@@ -34,8 +36,6 @@ function checkScheme(flag: string, args: QuantizationArgs): void {
     );
   }
 }
-
-const setOpsets: Pass = (graph) => ({ ...graph, opsets });
 
 /** ONNX Runtime on the CPU: one graph with the contrib operators of onnxruntime-genai's builder. */
 export default {
@@ -62,11 +62,12 @@ export default {
       (op) => `com.microsoft.${op}`,
     ),
     'com.microsoft.SkipSimplifiedLayerNormalization',
+    // batches padded on the left
+    ...['ArgMax', 'GatherElements', 'GatherND', 'Max', 'Mod', 'Range', 'Unsqueeze'],
     // latent attention
-    ...['And', 'BitShift', 'BitwiseAnd', 'LessOrEqual', 'MatMul', 'Range', 'Softmax', 'Tile', 'Transpose'],
-    ...['Unsqueeze', 'Where'],
+    ...['And', 'BitShift', 'BitwiseAnd', 'LessOrEqual', 'MatMul', 'Softmax', 'Tile', 'Transpose', 'Where'],
     // experts
-    ...['GatherElements', 'Identity', 'OneHot', 'ReduceMax', 'Split', 'TopK', 'com.microsoft.QMoE'],
+    ...['Identity', 'OneHot', 'ReduceMax', 'Split', 'TopK', 'com.microsoft.QMoE'],
   ]),
 
   check(options) {
@@ -85,12 +86,13 @@ export default {
       lowerLatentAttention(options.mla),
       fuseGroupQueryAttention,
       lowerRotary,
+      alignPrompts,
       lowerEmbedding,
       lowerRouter,
       lowerExperts(options.experts),
       lowerLinear(options.accuracyLevel),
       lowerElementwise,
-      setOpsets,
+      stampOpsets(opsets),
     ];
     return [{ file, dataFile: `${file}.data`, passes }];
   },
