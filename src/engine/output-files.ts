@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { EnvironmentError } from '../core/errors.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';
 
@@ -60,6 +60,7 @@ export class OutputFiles {
 /** Creates a file of this size, zeros where nothing is written; an existing one of the same size keeps its bytes. */
 export function allocate(path: string, nbytes: number, fs: FileSystem): void {
   try {
+    fs.mkdirSync(dirname(path), { recursive: true });
     const descriptor = fs.openSync(path, 'a');
     try {
       if (fs.fstatSync(descriptor).size !== nbytes) fs.ftruncateSync(descriptor, nbytes);

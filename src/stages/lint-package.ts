@@ -2,8 +2,8 @@ import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { JsonObject } from '../core/json.js';
 import type { LintedGraph } from '../core/lint.js';
 import type { Target } from '../core/target.js';
-import { readModel } from '../formats/onnx-reader.js';
-import { openPackage, type Package, packageFile, pipelineStagesOf, sizeInPackage } from '../formats/package-reader.js';
+import { readPackageModel } from '../formats/onnx-reader.js';
+import { openPackage, type Package, pipelineStagesOf, sizeInPackage } from '../formats/package-reader.js';
 import { find, ids, unknownId } from '../registry.js';
 import { lintRuntime } from '../targets/lint/lint.js';
 import { asksProvider, type LintReport, lintReport } from './lint.js';
@@ -30,7 +30,7 @@ function graphsOf(opened: Package): LintedGraph[] {
     .filter(({ filename }) => sizeInPackage(opened, filename) !== undefined)
     .map(({ filename, session_options }) => ({
       file: filename,
-      ...readModel(packageFile(opened, filename)),
+      ...readPackageModel(opened.dir, filename),
       onDevice: asksProvider(session_options),
     }));
 }
