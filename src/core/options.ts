@@ -24,6 +24,8 @@ export interface ConvertOptions {
   experts: 'auto' | 'qmoe' | 'plain';
   /** Release of ONNX Runtime GenAI whose fields and model types are written; default: those that all releases read. */
   runtime?: GenaiVersion;
+  /** Name under which Foundry Local lists the package in its cache. */
+  foundry?: string;
 }
 
 /** Settings of `quantize`, complete. */

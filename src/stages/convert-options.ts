@@ -24,6 +24,8 @@ export interface ConvertRequest {
   attention?: ConvertOptions['attention'];
   mla?: ConvertOptions['mla'];
   experts?: ConvertOptions['experts'];
+  /** Name in Foundry Local's cache. */
+  foundry?: string;
   /** As `genai@0.15`. */
   runtime?: string;
   only?: string[];
@@ -80,6 +82,15 @@ export function splitOverride(text: string): { pattern: string; id: string } {
   return { pattern: text.slice(0, at), id: text.slice(at + 1) };
 }
 
+/** Reads `--foundry`: a name, and a version behind a colon where it has one. */
+function foundryName(text: string): string {
+  if (/^[\w.-]+(:\d+)?$/.test(text)) return text;
+  throw new UsageError(
+    `--foundry ${text}: needed is a name, with a number behind a colon or without.`,
+    '--foundry my-model:1.',
+  );
+}
+
 /** Reads `--runtime`. */
 function runtimeVersion(text: string): GenaiVersion {
   const version = GENAI_VERSIONS.find((each) => text === `genai@${each}`);
@@ -128,6 +139,7 @@ export async function convertOptions(
     attention: request.attention ?? preset.attention ?? 'gqa',
     mla: request.mla ?? preset.mla ?? 'latent',
     experts: request.experts ?? preset.experts ?? 'auto',
+    ...(request.foundry === undefined ? {} : { foundry: foundryName(request.foundry) }),
     ...(request.runtime === undefined ? {} : { runtime: runtimeVersion(request.runtime) }),
   };
   target.check(options);

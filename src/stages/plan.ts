@@ -9,6 +9,7 @@ import type { Target, TargetStage } from '../core/target.js';
 import { checkpointSource } from '../core/weight-source.js';
 import type { LogicalTensor, RowSource } from '../core/weights.js';
 import { storedBytes } from '../engine/units.js';
+import { foundryModel } from '../formats/foundry-model.js';
 import { genaiConfig } from '../formats/genai-config.js';
 import { genaiPipelineConfig } from '../formats/genai-pipeline.js';
 import { transformersJsConfig } from '../formats/transformers-js-config.js';
@@ -98,6 +99,9 @@ export async function plan(
     jobs: layout.jobs,
     texts: [
       { name: 'genai_config.json', content: config(checkpoint, model.config, options, graphs) },
+      ...(options.foundry === undefined
+        ? []
+        : [{ name: 'inference_model.json', content: foundryModel(options.foundry) }]),
       ...(target.transformersJs
         ? [{ name: 'config.json', content: transformersJsConfig(checkpoint, model.config, graphs) }]
         : []),

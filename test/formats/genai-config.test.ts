@@ -96,6 +96,20 @@ test('--runtime names a release, and an unknown one is refused', async () => {
   }
 });
 
+test('--foundry writes what its scanner looks for beside genai_config.json', async () => {
+  const { texts } = await plan(openCheckpoint(fixture('qwen3')), { foundry: 'tiny-qwen3:1' });
+  const found = texts.find(({ name }) => name === 'inference_model.json');
+  assert.equal(JSON.parse(found?.content ?? ''), { Name: 'tiny-qwen3:1', PromptTemplate: null });
+  for (const foundry of ['', '../x', 'a:b']) {
+    try {
+      await plan(openCheckpoint(fixture('qwen3')), { foundry });
+      assert.unreachable(foundry);
+    } catch (error) {
+      assert.match((error as Error).message, /--foundry/);
+    }
+  }
+});
+
 test('a pipeline names a layer that is none in its window, so that no cache is as short as a window', async () => {
   const { model } = await configOf('qwen2-untied', { target: 'qnn' });
   const { sliding_window, num_hidden_layers } = model.decoder as Record<string, JsonObject>;
