@@ -85,14 +85,16 @@ export async function runInBrowser(chromium, folder, cases, device = 'wasm') {
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${server.address().port}/`;
   const flags = ['--headless', '--no-sandbox', '--disable-gpu', ...QUIET, `--user-data-dir=${profile}`, url];
-  const child = spawn(chromium, flags, { stdio: 'ignore' });
+  const child = spawn(chromium, flags, { stdio: 'ignore', detached: true });
   const limit = setTimeout(finish, 5 * MINUTES);
   await finished;
   clearTimeout(limit);
-  child.kill();
+  // The browser and the processes that it started are one group.
+  process.kill(-child.pid, 'SIGKILL');
   await new Promise((resolve) => (child.exitCode === null ? child.once('exit', resolve) : resolve()));
+  await new Promise((resolve) => setTimeout(resolve, 500));
   server.closeAllConnections();
   server.close();
-  rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  rmSync(profile, { recursive: true, force: true, maxRetries: 20 });
   return rows;
 }
