@@ -2,12 +2,12 @@ import { unreadKeys } from '../blocks/unknown-keys.js';
 import type { Calibration } from '../core/calibration.js';
 import type { Checkpoint, FileRange } from '../core/checkpoint.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
-import type { Graph, Weight } from '../core/graph.js';
+import type { Graph } from '../core/graph.js';
 import type { ConvertOptions } from '../core/options.js';
 import type { Job, Plan, PlannedGraph } from '../core/plan.js';
 import type { Target, TargetStage } from '../core/target.js';
 import { checkpointSource } from '../core/weight-source.js';
-import type { LogicalTensor, RowSource } from '../core/weights.js';
+import type { LogicalTensor } from '../core/weights.js';
 import { storedBytes } from '../engine/units.js';
 import { foundryModel } from '../formats/foundry-model.js';
 import { genaiConfig } from '../formats/genai-config.js';
@@ -21,8 +21,6 @@ import { resolveSource } from '../sources/resolve.js';
 import { type ConvertRequest, convertOptions } from './convert-options.js';
 import { DataLayout, type PlannedWeight } from './data-layout.js';
 import { gridOverrides, gridToKeep } from './kept-grids.js';
-
-}
 
 const productOf = (shape: number[]) => shape.reduce((product, each) => product * each, 1);
 
@@ -171,7 +169,11 @@ async function placeWeights(
   return external;
 }
 
-async function plannedWeight(graph: Graph, name: string, logical: ReadonlyMap<string, LogicalTensor>): Promise<PlannedWeight> {
+async function plannedWeight(
+  graph: Graph,
+  name: string,
+  logical: ReadonlyMap<string, LogicalTensor>,
+): Promise<PlannedWeight> {
   const weight = graph.weights[name];
   if (!weight?.scheme) throw new Error(`weight ${name} has no scheme`);
   const scheme = await find('schemes', weight.scheme.scheme);

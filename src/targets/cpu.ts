@@ -1,5 +1,5 @@
 import type { Target } from '../core/target.js';
-import { checkSchemes, decoderPasses, OPERATORS, OPSETS } from './onnxruntime/decoder.js';
+import { checkSchemes, decoderPasses, OPERATORS, OPSETS } from './one-graph/decoder.js';
 
 /** ONNX Runtime on the CPU: one graph with the contrib operators of onnxruntime-genai's builder. */
 export default {

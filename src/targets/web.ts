@@ -5,7 +5,7 @@ import type { Target } from '../core/target.js';
 import { float } from '../graph/rewrite.js';
 import { FLOAT16 } from '../passes/assign_schemes.js';
 import { halfActivations } from '../passes/half_activations.js';
-import { checkSchemes, decoderPasses, OPERATORS, OPSETS } from './onnxruntime/decoder.js';
+import { checkSchemes, decoderPasses, OPERATORS, OPSETS } from './one-graph/decoder.js';
 
 /** Browsers hold no array of 2 GiB (2^31 - 1 bytes). */
 const MOST_BYTES = 2_000_000_000;
