@@ -35,7 +35,11 @@ export default class Verify extends HalfbyteCommand {
     path: stringArgument({ description: 'Directory of the package or of the quantized checkpoint, or a .gguf file.' }),
   };
   static override flags = {
-    reference: string({ description: 'The original checkpoint, or a safetensors file with its logits.' }),
+    reference: string({
+      multiple: true,
+      multipleNonGreedy: true,
+      description: 'The original checkpoint, a safetensors file with its logits, or one of each.',
+    }),
     'reference-command': string({
       description: "A program that answers ids with logits, as 'python scripts/reference_hf.py <checkpoint>'.",
     }),

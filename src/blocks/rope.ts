@@ -352,6 +352,12 @@ export function ropeFrequencies(rope: RopeParameters, dim: number, contextLength
   }
 }
 
+/** Positions up to which the frequencies of a rope hold, whatever the length at hand; Infinity for most types. */
+export function positionsServed({ rope_type, originalPositions, maxPositions }: RopeParameters): number {
+  if (rope_type === 'longrope') return originalPositions;
+  return rope_type === 'dynamic' ? maxPositions : Number.POSITIVE_INFINITY;
+}
+
 /** Names of the two rotary tables in a graph's weights. A model with two ropes appends a suffix. */
 export const rotaryNames = (suffix = '') => ({ cos: `cos_cache${suffix}`, sin: `sin_cache${suffix}` });
 

@@ -27,6 +27,8 @@ export interface Checkpoint {
   generationConfig: JsonObject;
   tensors: ReadonlyMap<string, TensorRef>;
   files: CheckpointFile[];
+  /** What a multimodal checkpoint stores besides its text model, which `config` and `tensors` then are; see formats/text-config.ts. */
+  leftOut?: { model_type: string; names: string[]; nbytes: number };
   /** Tokenizer and other small files that a package takes over unchanged, names inside `dir`. */
   companions: string[];
   /** What was decided where the directory gives two answers. */

@@ -26,3 +26,7 @@ export function layerOf(name: string): number | undefined {
   const match = /(?:^|\.)(?:layers|h|blocks)\.(\d+)\./.exec(name);
   return match ? Number(match[1]) : undefined;
 }
+
+/** Frequencies and tables of a rope, which every graph computes anew; transformers does not load them either. */
+export const isRotaryBuffer = (name: string): boolean =>
+  /(^|\.)rotary_emb\w*\.\w*(inv_freq|cos_cached|sin_cached)$/.test(name);

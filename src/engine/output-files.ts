@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { EnvironmentError, InvalidInputError } from '../core/errors.js';
 import { own } from '../core/own.js';
 import { kindOf } from '../formats/input-file.js';
@@ -107,6 +107,7 @@ export function checkWritten(path: string, nbytes: number, fs: FileSystem): void
 /** Creates a file of this size, zeros where nothing is written; an existing one of the same size keeps its bytes. */
 export function allocate(path: string, nbytes: number, fs: FileSystem): void {
   try {
+    fs.mkdirSync(dirname(path), { recursive: true });
     const descriptor = openOwn(path, constants.O_RDWR | constants.O_CREAT, fs);
     try {
       if (fs.fstatSync(descriptor).size !== nbytes) fs.ftruncateSync(descriptor, nbytes);

@@ -10,6 +10,7 @@ import { refusePointerFile } from './lfs-pointer.js';
 import { SETTINGS_FILES, withQuantizationSettings } from './quantization-settings.js';
 import { readSafetensorsHeader } from './safetensors.js';
 import { readJsonObject } from './text.js';
+import { textModel } from './text-config.js';
 
 const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
@@ -48,11 +49,13 @@ export function openCheckpoint(dir: string): Checkpoint {
     throw new InvalidInputError(`${dir}: has no config.json.`, 'give the directory of a Hugging Face checkpoint.');
   }
   const { tensors, files, notes } = openWeights(dir, config);
+  const settled = withQuantizationSettings(dir, config, tensors);
   return {
     dir,
-    ...withQuantizationSettings(dir, config, tensors),
-    generationConfig: readJsonObject(join(dir, 'generation_config.json')) ?? {},
+    ...settled,
     tensors,
+    ...textModel(settled.config, tensors),
+    generationConfig: readJsonObject(join(dir, 'generation_config.json')) ?? {},
     files,
     companions: companionsOf(dir),
     notes,

@@ -1,7 +1,7 @@
 import { isAbsolute, normalize, sep } from 'node:path';
 import * as z from 'zod';
 import { InvalidInputError } from '../core/errors.js';
-import type { Manifest } from './manifest.js';
+import type { CheckpointManifest, Manifest } from './manifest.js';
 
 const size = z.int().nonnegative();
 /** Rows and columns of blocks, columns of groups: no scheme has more in one. */
@@ -81,7 +81,22 @@ const packageManifest = z.looseObject({
   tensors: z.record(z.string(), z.record(z.string(), tensor)),
 });
 
-const checkpointManifest = z.looseObject(head);
+const checkpointManifest = z.looseObject({
+  ...head,
+  tensors: z
+    .array(
+      z.looseObject({
+        fate: z.string(),
+        scheme,
+        errors: z.looseObject({ exact: z.boolean() }).optional(),
+      }),
+    )
+    .optional(),
+});
+
+/** What a checkpoint's manifest says of its files, of what it was made of and of its tensors. */
+export type CheckpointRecord = Pick<Manifest, 'digest_algorithm' | 'files' | 'checkpoint'> &
+  Partial<Pick<CheckpointManifest, 'tensors'>>;
 
 const checked = new WeakSet<object>();
 
@@ -92,17 +107,15 @@ const checked = new WeakSet<object>();
 export const packageManifestOf = (value: object, path: string): Manifest => check(value, path, packageManifest);
 
 /** The same of a checkpoint, as far as its files and where it comes from. */
-export const checkpointManifestOf = (
-  value: object,
-  path: string,
-): Pick<Manifest, 'digest_algorithm' | 'files' | 'checkpoint'> => check(value, path, checkpointManifest);
+export const checkpointManifestOf = (value: object, path: string): CheckpointRecord =>
+  check<CheckpointRecord>(value, path, checkpointManifest);
 
-function check(value: object, path: string, schema: z.ZodType): Manifest {
-  if (checked.has(value)) return value as Manifest;
+function check<T extends object = Manifest>(value: object, path: string, schema: z.ZodType): T {
+  if (checked.has(value)) return value as T;
   const { success, error } = schema.safeParse(value);
   if (success) {
     checked.add(value);
-    return value as Manifest;
+    return value as T;
   }
   const [issue] = error.issues;
   const key = issue.path.length > 0 ? `"${issue.path.map(String).join('.').slice(0, 200)}"` : 'the whole';

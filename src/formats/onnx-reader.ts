@@ -1,5 +1,5 @@
 import { closeSync, readSync } from 'node:fs';
-import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
+import { dirname, isAbsolute, join, normalize, posix, sep } from 'node:path';
 import onnxProto from 'onnx-proto';
 import type { FileRange } from '../core/checkpoint.js';
 import { type ElementType, f16ToFloat32 } from '../core/dtype.js';
@@ -165,6 +165,16 @@ export function readModel(file: string, largest = SMALL_ELEMENTS): ReadModel {
   } catch (error) {
     throw new InvalidInputError(`${file}: is no ONNX model: ${(error as Error).message}.`, 'copy the file again.');
   }
+}
+
+/** Reads a graph of a package, its name inside of which is `file`; places of bytes are named inside of the package too. */
+export function readPackageModel(dir: string, file: string, largest?: number): ReadModel {
+  const { graph, external } = readModel(join(dir, file), largest);
+  const inPackage = (place: FileRange) => ({ ...place, file: posix.join(posix.dirname(file), place.file) });
+  return {
+    graph,
+    external: Object.fromEntries(Object.entries(external).map(([name, place]) => [name, inPackage(place)])),
+  };
 }
 
 function modelOf({ graph, opsetImport }: Model, dir: string, largest: number): ReadModel {

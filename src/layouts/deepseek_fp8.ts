@@ -233,7 +233,7 @@ function checkOwner(scale: TensorRef, tensors: ReadonlyMap<string, TensorRef>): 
   if (owner?.dtype === 'F8_E4M3') return;
   throw new InvalidInputError(
     `${scale.file}: tensor "${scale.name}" scales "${name}", which is ${owner ? `${owner.dtype}; it needs F8_E4M3` : 'missing'}.`,
-    owner ? 'remove quantization_config if the weights were cast back.' : 'download the missing shard.',
+    owner ? 'remove quantization_config if the weights were cast back.' : 'check that the weights were saved whole.',
   );
 }
 
@@ -249,7 +249,7 @@ function scaled(
   if (!scales) {
     throw new InvalidInputError(
       `${ref.file}: tensor "${ref.name}" is F8_E4M3 and needs its scales "${name}", which are missing.`,
-      'download the missing shard.',
+      'check that the weights were saved whole.',
     );
   }
   const [blockRows, blockCols] = block;

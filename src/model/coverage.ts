@@ -1,8 +1,11 @@
+import { ENDS } from '../blocks/decoder.js';
 import { isCacheScale } from '../core/cache-scales.js';
+import { architectureName, decoderPlace } from '../core/decoder-names.js';
 import { widen } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
 import { matchesGlob } from '../core/glob.js';
 import type { Graph, Weight } from '../core/graph.js';
+import { isRotaryBuffer } from '../core/matrix-kinds.js';
 import { quoted } from '../core/printable.js';
 import { leavesOf } from '../core/weight-source.js';
 import type { LogicalTensor, RowSource } from '../core/weights.js';
@@ -45,11 +48,16 @@ export function coverageOf(model: Model, graphs: Graph[], logical: ReadonlyMap<s
     if (tensor) for (const each of storedNames(tensor.source)) used.add(each);
     else missing.push(name);
   }
+  const place = decoderPlace(model.checkpoint.tensors.keys());
   const ignored = [...(model.architecture.ignored ?? [])];
   // a stored head that is tied equals the embedding
   if (model.config.tie_word_embeddings) ignored.push('lm_head.weight');
   const unused = [...model.checkpoint.tensors.keys()].filter(
-    (name) => !used.has(name) && !isCacheScale(name) && !ignored.some((glob) => matchesGlob(name, glob)),
+    (name) =>
+      !used.has(name) &&
+      !isCacheScale(name) &&
+      !isRotaryBuffer(name) &&
+      !ignored.some((glob) => matchesGlob(architectureName(name, place), glob)),
   );
   return { used: [...used], missing, unused };
 }
@@ -73,9 +81,12 @@ export function checkCoverage(
   const unused = stored.filter((name) => !zeros.includes(name));
   const family = model.config.model_type;
   if (missing.length > 0) {
+    const other = unused.length > 0 ? `; stored under other names are ${listed(unused)}` : '';
     throw new InvalidInputError(
-      `${model.checkpoint.dir}: tensor ${listed(missing)} is missing; architecture ${family} needs it.`,
-      'download the missing shard, or check that config.json belongs to these weights.',
+      `${model.checkpoint.dir}: tensor ${listed(missing)} is missing; architecture ${family} needs it${other}.`,
+      missing.includes(ENDS.head) && missing.length === 1
+        ? 'give a checkpoint with its head: a base or an embedding model has none, and config.json does not tie it to the embeddings.'
+        : 'check that config.json belongs to these weights, and that they were saved whole.',
     );
   }
   if (unused.length > 0) {

@@ -1,5 +1,6 @@
 import { ENDS } from '../blocks/decoder.js';
 import type { Checkpoint, TensorRef } from '../core/checkpoint.js';
+import { architectureName, decoderPlace } from '../core/decoder-names.js';
 import { InputFiles } from '../sources/input-files.js';
 
 /** Bytes of each table that are compared at a time. */
@@ -10,9 +11,13 @@ const STEP = 1 << 20;
  * ties them, and keeps them apart where they differ. Reads both up to the first difference.
  */
 export function storesOwnHead({ tensors }: Checkpoint): boolean {
-  const [table, head] = [tensors.get(ENDS.embedding), tensors.get(ENDS.head)];
-  const parts = [...tensors.keys()].filter((name) => name.startsWith('lm_head.'));
-  if (parts.length === 0) return false;
+  const place = decoderPlace(tensors.keys());
+  const names = new Map([...tensors].map(([name, ref]) => [architectureName(name, place), ref]));
+  const [table, head] = [names.get(ENDS.embedding), names.get(ENDS.head)];
+  const parts = [...names.keys()].filter((name) => name.startsWith('lm_head.'));
+  // a head alone is the table of both
+  const hasTable = [...names.keys()].some((name) => name.startsWith('model.embed_tokens.'));
+  if (parts.length === 0 || !hasTable) return false;
   if (!table || !head || parts.length > 1) return true;
   return table.dtype !== head.dtype || !sameShape(table, head) || !sameBytes(table, head);
 }

@@ -31,7 +31,7 @@ function named(name: string, lookup: (name: string) => LogicalTensor | undefined
   if (!tensor) {
     throw new InvalidInputError(
       `tensor "${name}" is missing from the checkpoint.`,
-      'download the missing shard, or check that config.json belongs to these weights.',
+      'check that config.json belongs to these weights, and that they were saved whole.',
     );
   }
   const { source } = tensor;

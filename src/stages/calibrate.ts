@@ -9,8 +9,8 @@ import { checkCalibrationOutput, writeCalibration } from '../formats/calibration
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { readText } from '../formats/text.js';
 import { readTokenizerFiles } from '../formats/tokenizer-files.js';
-import { logicalTensors } from '../model/logical-tensors.js';
-import { drawGraphs, type Model, openModel } from '../model/model.js';
+import { logicalTensorsOf } from '../model/logical-tensors.js';
+import { drawGraphs, type Model, openModel, servedPositions } from '../model/model.js';
 import { CalibrationCollector, calibratedNames } from '../reference/calibration-collector.js';
 import { evaluate } from '../reference/evaluate.js';
 import { storedWeights } from '../reference/stored-weights.js';
@@ -74,7 +74,7 @@ function pseudoRandomIds(count: number, vocabulary: number): number[] {
 }
 
 async function corpusOf({ checkpoint, config }: Model, options: CalibrateOptions): Promise<Corpus> {
-  const limit = config.max_position_embeddings;
+  const limit = servedPositions(config);
   const length = Math.min(options.sequenceLength ?? 256, limit);
   if (options.ids) {
     const long = options.ids.find((ids) => ids.length > limit);
@@ -128,7 +128,7 @@ const listed = (names: string[]): string =>
 /** Throws InvalidInputError where a calibration was made of another model: its names and sizes are not this one's. */
 export async function checkCalibration(checkpoint: Checkpoint, found: Calibration, file: string): Promise<void> {
   const model = await openModel(checkpoint);
-  const { decoder } = drawGraphs(model, model.config.max_position_embeddings);
+  const { decoder } = drawGraphs(model, servedPositions(model.config));
   const { ranges, secondMoments } = calibratedNames(withoutHead(decoder));
   const missing = [...ranges].filter((name) => !Object.hasOwn(found.ranges, name));
   const unknown = Object.keys(found.ranges).filter((name) => !ranges.has(name));
@@ -164,7 +164,7 @@ export async function calibration(checkpoint: Checkpoint, options: CalibrateOpti
   const { sequences, text } = await corpusOf(model, options);
   const lengths = sequences.map((ids) => ids.length);
   const { decoder } = drawGraphs(model, Math.max(...lengths));
-  const logical = await logicalTensors(checkpoint);
+  const logical = await logicalTensorsOf(model);
   const files = new InputFiles();
   try {
     const lookup = storedWeights(decoder, logical, files, newKernelRoom());

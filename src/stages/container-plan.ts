@@ -11,6 +11,7 @@ import type { LogicalTensor } from '../core/weights.js';
 import { storedBytes } from '../engine/units.js';
 import { ggufMetadata } from '../formats/gguf/metadata.js';
 import { layoutGgufParts } from '../formats/gguf/parts.js';
+import { withTiedTable } from '../model/logical-tensors.js';
 import { find } from '../registry.js';
 import { tokenizerMetadata } from '../runtime/container-tokenizer.js';
 import { resolveSource } from '../sources/resolve.js';
@@ -28,11 +29,12 @@ interface Contained extends PlannedTensor {
  */
 export async function planContainer(
   checkpoint: Checkpoint,
-  logical: ReadonlyMap<string, LogicalTensor>,
+  stored: ReadonlyMap<string, LogicalTensor>,
   container: Container,
   options: QuantizeOptions,
 ): Promise<{ plan: QuantizePlan; notes: string[] }> {
   const config = await completeConfig(checkpoint);
+  const logical = withTiedTable(stored, config.tie_word_embeddings === true);
   const { tensors: found, arch, notes } = container.tensors(config, logical);
   const wanted = options.mix ?? options.args.scheme;
   const contained: Contained[] = [];

@@ -4,6 +4,7 @@ import { unreadKeys } from '../blocks/unknown-keys.js';
 import type { DecoderConfig } from '../core/architecture.js';
 import type { Dtype } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
+import { leftOutText } from '../core/left-out.js';
 import type { ConvertOptions } from '../core/options.js';
 import { own } from '../core/own.js';
 import { printableLines, shown } from '../core/printable.js';
@@ -13,8 +14,8 @@ import { MANIFEST } from '../formats/manifest.js';
 import { packageManifestOf } from '../formats/manifest-reader.js';
 import { isPackage, openPackage } from '../formats/package-reader.js';
 import { coverageOf } from '../model/coverage.js';
-import { layoutOf, logicalTensors } from '../model/logical-tensors.js';
-import { drawGraphs, openModel } from '../model/model.js';
+import { layoutOf, logicalTensors, withTiedTable } from '../model/logical-tensors.js';
+import { drawGraphs, openModel, servedPositions } from '../model/model.js';
 import { formatBytes } from '../report/bytes.js';
 import { describeLint, type LintReport } from './lint.js';
 import { lintPackage } from './lint-package.js';
@@ -33,6 +34,8 @@ export interface CheckpointInspection {
   /** null where the family is not supported; `problem` says why. */
   coverage: { used: number; missing: string[]; unused: string[] } | null;
   problem: string | null;
+  /** What of a multimodal checkpoint is not read, besides its text model. */
+  leftOut: string | null;
   unknownConfigKeys: string[];
 }
 
@@ -73,6 +76,7 @@ async function inspectCheckpoint(dir: string): Promise<CheckpointInspection> {
   const logical = await logicalTensors(checkpoint);
   const base = {
     kind: 'checkpoint' as const,
+    leftOut: checkpoint.leftOut ? leftOutText(checkpoint.leftOut) : null,
     dir,
     model_type: String(checkpoint.config.model_type ?? ''),
     layout,
@@ -85,8 +89,9 @@ async function inspectCheckpoint(dir: string): Promise<CheckpointInspection> {
   };
   try {
     const model = await openModel(checkpoint);
-    const graphs = Object.values(drawGraphs(model, model.config.max_position_embeddings));
-    const { used, missing, unused } = coverageOf(model, graphs, logical);
+    const graphs = Object.values(drawGraphs(model, servedPositions(model.config)));
+    const tensors = withTiedTable(logical, model.config.tie_word_embeddings);
+    const { used, missing, unused } = coverageOf(model, graphs, tensors);
     return {
       ...base,
       sizes: Object.fromEntries(SIZE_KEYS.map((key) => [key, model.config[key]])) as CheckpointInspection['sizes'],
@@ -179,6 +184,7 @@ export function describeInspection(found: Inspection): string {
     } else {
       lines.push(`cannot be converted: ${found.problem}`);
     }
+    if (found.leftOut !== null) lines.push(found.leftOut);
     if (found.unknownConfigKeys.length > 0)
       lines.push(`config keys not read: ${found.unknownConfigKeys.map(shown).join(', ')}`);
     lines.push(

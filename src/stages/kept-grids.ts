@@ -33,7 +33,7 @@ export async function gridToKeep(
  * the scheme of weights: what is asked for is done. `check` throws where the target has no form for settings.
  */
 export async function gridOverrides(
-  logical: Map<string, LogicalTensor>,
+  logical: ReadonlyMap<string, LogicalTensor>,
   options: ConvertOptions,
   check: (args: QuantizationArgs) => void,
 ): Promise<ConvertOptions['overrides']> {

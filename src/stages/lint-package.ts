@@ -3,12 +3,17 @@ import type { JsonObject } from '../core/json.js';
 import type { LintedGraph } from '../core/lint.js';
 import { own } from '../core/own.js';
 import type { Target } from '../core/target.js';
-import { readModel } from '../formats/onnx-reader.js';
-import { openPackage, type Package, packageFile, pipelineStagesOf, sizeInPackage } from '../formats/package-reader.js';
+import { readPackageModel } from '../formats/onnx-reader.js';
+import { openPackage, type Package, pipelineStagesOf, sizeInPackage } from '../formats/package-reader.js';
 import { find, ids, unknownId } from '../registry.js';
+import { lintRuntime } from '../targets/lint/lint.js';
 import { asksProvider, type LintReport, lintReport } from './lint.js';
 
+/** Asks for the rules of ONNX Runtime GenAI alone, which hold whatever device computes. */
+const RUNTIME = 'genai';
+
 async function lintOf(id: string): Promise<NonNullable<Target['lint']>> {
+  if (id === RUNTIME) return lintRuntime;
   const target: Target | undefined = await find('targets', id);
   if (target?.lint) return target.lint;
   const linted = [];
@@ -26,7 +31,7 @@ function graphsOf(opened: Package): LintedGraph[] {
     .filter(({ filename }) => sizeInPackage(opened, filename) !== undefined)
     .map(({ filename, session_options }) => ({
       file: filename,
-      ...readModel(packageFile(opened, filename)),
+      ...readPackageModel(opened.dir, filename),
       onDevice: asksProvider(session_options),
     }));
 }

@@ -6,6 +6,7 @@ import { checkpointSource, leavesOf } from '../core/weight-source.js';
 import type { LogicalTensor } from '../core/weights.js';
 import { storedBytes } from '../engine/units.js';
 import { checkCoverage, checkShape, isZeroBias } from '../model/coverage.js';
+import { withTiedTable } from '../model/logical-tensors.js';
 import { drawGraphs, openModel } from '../model/model.js';
 import { ids } from '../registry.js';
 import { formatBytes } from '../report/bytes.js';
@@ -47,10 +48,11 @@ export async function modelTensors(
 /** What the drawing of a family says of its tensors. */
 async function drawnTensors(
   checkpoint: Checkpoint,
-  logical: ReadonlyMap<string, LogicalTensor>,
+  stored: ReadonlyMap<string, LogicalTensor>,
   note: (text: string) => void,
 ): Promise<ModelTensor[]> {
   const model = await openModel(checkpoint, note);
+  const logical = withTiedTable(stored, model.config.tie_word_embeddings);
   const graphs = Object.values(drawGraphs(model, 1));
   checkCoverage(model, graphs, logical, note);
   const kinds = new Map<string, MatrixKind | undefined>();

@@ -21,8 +21,8 @@ import { verifyPackage } from '../verify/verify-package.js';
 export interface VerifyOptions {
   /** Directory of a package or of a quantized checkpoint, or a GGUF file. */
   path: string;
-  /** A golden.safetensors, or the directory of the original checkpoint; may be left out where there is a command. */
-  reference?: string;
+  /** A golden.safetensors, the directory of the original checkpoint, or both; may be left out where there is a command. */
+  reference?: string | readonly string[];
   /** A program that answers token ids with logits, as `python reference.py`, and the seconds that it may take. */
   referenceCommand?: string;
   referenceTimeout?: number;
@@ -61,7 +61,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const files = verifyReportFiles(options.reports ?? []);
   const ids = options.ids === undefined ? undefined : parseIds(options.ids);
   const opened = isCheckpoint(options.path) ? null : openPackage(options.path);
-  const reference = await openReference(options.reference, commandOf(options), options);
+  const reference = await openReference([options.reference ?? []].flat(), commandOf(options), options);
   const isGated = gates.length > 0;
   const settings = { ...options, ids, isGated, save: saveOf(options) };
   const { subject, findings } = opened

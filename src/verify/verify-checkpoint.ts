@@ -27,6 +27,7 @@ import type { ChosenSets } from './tokens/choose-sets.js';
 import { comparedTokens } from './tokens/token-set.js';
 import { type Findings, noFindings } from './verdict/found-so-far.js';
 import { checkFinite } from './weights/finite-numbers.js';
+import { keepsNumbers } from './weights/kept-numbers.js';
 import { checkPairs } from './weights/weight-checks.js';
 import { checkpointPairs } from './weights/weight-pairs.js';
 
@@ -67,14 +68,15 @@ export async function verifyCheckpoint(
     findings.tensors.push(...found.tensors);
   } else findings.checks.push(await checkFinite(own.logical, settings));
 
-  const positions = config.max_position_embeddings;
+  const { positions } = own;
   const engines: Engine[] = [];
   try {
     const mine = own.engine(positions);
     engines.push(mine);
     const theirs = reference.checkpoint?.engine(positions) ?? null;
     if (theirs) engines.push(theirs);
-    await runChosen({ checkpoint, mine, theirs, tokenizer, reference, own }, settings, findings);
+    const isLossless = await keepsNumbers(own.logical, manifest, reference.checkpoint ? findings.tensors : null);
+    await runChosen({ checkpoint, mine, theirs, tokenizer, reference, own, isLossless }, settings, findings);
   } finally {
     for (const engine of engines) await engine.close();
   }
@@ -101,16 +103,16 @@ interface Running {
   theirs: Engine | null;
   tokenizer: TextTokenizer | null;
   reference: Reference;
+  isLossless: boolean;
 }
 
 async function runChosen(running: Running, settings: VerifySettings, findings: Findings): Promise<void> {
   const { checkpoint, own, mine, tokenizer, reference } = running;
-  const { config } = own.model;
   const bos = [checkpoint.generationConfig.bos_token_id ?? checkpoint.config.bos_token_id].flat()[0];
   const limits = {
     dir: checkpoint.dir,
     vocabulary: mine.vocabulary,
-    contextLength: config.max_position_embeddings,
+    contextLength: own.positions,
     tokenizer,
     bos: typeof bos === 'number' ? bos : undefined,
   };
@@ -118,7 +120,7 @@ async function runChosen(running: Running, settings: VerifySettings, findings: F
 }
 
 async function compare(
-  { own, mine, theirs, tokenizer, reference }: Running,
+  { own, mine, theirs, tokenizer, reference, isLossless }: Running,
   { sets, text, notes }: ChosenSets,
   settings: VerifySettings,
   findings: Findings,
@@ -129,6 +131,7 @@ async function compare(
     saved: savedReference(settings.save, sets, theirs, reference.model?.checkpoint),
     metrics: await positionMetrics(),
     textOf: (id: number) => texts?.[id] ?? null,
+    isLossless,
   };
   findings.notes.push(...notes, ...(tokenizer?.notes ?? []));
   findings.tokens = comparedTokens(sets, context.textOf);

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import type { Graph } from '../../src/core/graph.js';
 import type { Plan } from '../../src/core/plan.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
-import { logicalTensors } from '../../src/model/logical-tensors.js';
-import { drawGraphs, openModel } from '../../src/model/model.js';
+import { logicalTensorsOf } from '../../src/model/logical-tensors.js';
+import { drawGraphs, openModel, servedPositions } from '../../src/model/model.js';
 import { type EvaluationOptions, evaluate } from '../../src/reference/evaluate.js';
 import { storedWeights } from '../../src/reference/stored-weights.js';
 import type { WeightLookup } from '../../src/reference/weights.js';
@@ -39,8 +39,8 @@ export function workFolder() {
 export async function openForReference(dir: string) {
   const checkpoint = openCheckpoint(dir);
   const model = await openModel(checkpoint);
-  const graphs = drawGraphs(model, model.config.max_position_embeddings);
-  const logical = await logicalTensors(checkpoint);
+  const graphs = drawGraphs(model, servedPositions(model.config));
+  const logical = await logicalTensorsOf(model);
   const run = async (
     graph: Graph,
     ids: number[][],

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,7 @@ import { InvalidInputError, UsageError } from '../../src/core/errors.js';
 import type { JsonObject } from '../../src/core/json.js';
 import type { LogicalTensor } from '../../src/core/weights.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
+import { layoutGguf } from '../../src/formats/gguf/header.js';
 import { readGgufHeader } from '../../src/formats/gguf/reader.js';
 import { ggufTensors } from '../../src/layouts/gguf/contents.js';
 import { schemeOf } from '../../src/layouts/gguf/mixes.js';
@@ -117,6 +118,50 @@ for (const name of models) {
     architecture.parseConfig(read.config);
   });
 }
+
+/** The same model as llama.cpp wrote it before April 2025: kv_b_proj whole, the sizes of a head themselves. */
+async function beforeSplit(from: string, both = false): Promise<string> {
+  const { file } = await written(from, { weights: 'f32' });
+  const whole = await floats(openCheckpoint(from));
+  const bytes = readFileSync(file);
+  const { metadata, tensors } = readGgufHeader(file);
+  const old = Object.fromEntries(Object.entries(metadata).filter(([key]) => !key.endsWith('_mla')));
+  old['deepseek2.attention.key_length'] = metadata['deepseek2.attention.key_length_mla'];
+  old['deepseek2.attention.value_length'] = metadata['deepseek2.attention.value_length_mla'];
+  const entries = tensors.flatMap(({ name, type, shape, offset, nbytes }) => {
+    const entry = { name, type, shape, data: bytes.subarray(offset, offset + nbytes) };
+    const [, layer, part] = /^blk\.(\d+)\.attn_([kv])_b\.weight$/.exec(name) ?? [];
+    if (part === undefined) return [entry];
+    const stored = whole.get(`model.layers.${layer}.self_attn.kv_b_proj.weight`)!;
+    const { buffer } = stored.values;
+    const merged = { name: `blk.${layer}.attn_kv_b.weight`, type, shape: stored.shape, data: Buffer.from(buffer) };
+    return part === 'k' ? [...(both ? [entry] : []), merged] : [];
+  });
+  const { header, places, nbytes } = layoutGguf(old, entries);
+  const out = Buffer.alloc(nbytes);
+  out.set(header);
+  for (const { name, data } of entries) out.set(data, places.get(name)!.offset);
+  const output = join(dir, `before-split-${outputs++}.gguf`);
+  writeFileSync(output, out);
+  return output;
+}
+
+test('a file from before keys and values of latent attention were split is the same model', async () => {
+  const original = openCheckpoint(join(fixtures, 'deepseek-v3'));
+  const read = openCheckpoint(await beforeSplit(original.dir));
+  const [before, after] = [await floats(original), await floats(read)];
+  for (const [tensor, value] of after) assert.equal(value, before.get(tensor), tensor);
+  assert.ok(after.has('model.layers.0.self_attn.kv_b_proj.weight'));
+  for (const key of ['qk_nope_head_dim', 'qk_rope_head_dim', 'v_head_dim', 'kv_lora_rank']) {
+    assert.is(read.config[key], original.config[key], key);
+  }
+});
+
+test('keys and values of latent attention that are stored twice are refused', async () => {
+  const read = openCheckpoint(await beforeSplit(join(fixtures, 'deepseek-v3'), true));
+  const error = await logicalTensors(read).catch((each: InvalidInputError) => each);
+  assert.match((error as InvalidInputError).message, 'both hold the same matrix');
+});
 
 test('tensors stand in order, each at a multiple of 32, under names of llama.cpp', async () => {
   const { file } = await written(join(fixtures, 'llama-gqa'), { weights: 'q8_0' });

@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url';
 import type { Graph } from '../../src/core/graph.js';
 import type { JsonObject } from '../../src/core/json.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
-import { layoutOf, logicalTensors } from '../../src/model/logical-tensors.js';
-import { drawGraphs, openModel } from '../../src/model/model.js';
+import { layoutOf, logicalTensorsOf } from '../../src/model/logical-tensors.js';
+import { drawGraphs, openModel, servedPositions } from '../../src/model/model.js';
 import { type Evaluation, type EvaluationOptions, evaluate } from '../../src/reference/evaluate.js';
 import { storedWeights } from '../../src/reference/stored-weights.js';
 import { ids } from '../../src/registry.js';
@@ -36,8 +36,8 @@ export async function supportedFixtures(): Promise<string[]> {
 export async function openFixture(name: string) {
   const checkpoint = openCheckpoint(fixture(name));
   const model = await openModel(checkpoint);
-  const graphs = drawGraphs(model, model.config.max_position_embeddings);
-  const logical = await logicalTensors(checkpoint);
+  const graphs = drawGraphs(model, servedPositions(model.config));
+  const logical = await logicalTensorsOf(model);
   const run = async (graph: Graph, inputIds: number[][], options?: EvaluationOptions): Promise<Evaluation> => {
     const files = new InputFiles();
     try {

@@ -172,6 +172,70 @@ for (const [what, make, says] of wrong) {
   });
 }
 
+const golden = join(llama, 'golden.safetensors');
+const copied = (name: string, change: Parameters<typeof copyCheckpoint>[2], settings?: { golden: boolean }) =>
+  copyCheckpoint(llama, join(made.work, name), change, settings);
+const epsilon: Parameters<typeof copyCheckpoint>[2] = (_, config) => {
+  config.rms_norm_eps = 0.1;
+};
+const failed = ({ checks }: VerifyReport) => checks.filter(({ verdict }) => verdict === 'fail').map(({ id }) => id);
+
+test('a copy that is not rounded is held to stored logits in float32', async () => {
+  const same = await run(
+    copied('same', () => {}, { golden: false }),
+    golden,
+  );
+  assert.is(same.verdict, 'pass', said(same));
+  assert.ok(same.checks.some(({ id, limit }) => id === 'logits long.input_ids golden' && limit === 2e-4));
+  const other = await run(copied('other', epsilon, { golden: false }), golden);
+  assert.equal(failed(other), ['logits input_ids golden', 'logits long.input_ids golden']);
+  assert.match(said(other), /The checkpoint is not rounded and its logits on input_ids are .* off the reference/);
+});
+
+test('what is rounded by a little is not held to 2e-4, and not to be rounded is no excuse', async () => {
+  const plain = await quantized(
+    copied('spread', (tensors) => {
+      for (const { values } of tensors.values()) for (let i = 0; i < values.length; i++) values[i] *= 1.001;
+    }),
+    { layout: 'plain', weights: 'bf16' },
+  );
+  assert.is((await run(plain, golden)).verdict, 'pass');
+  const int4 = await quantized(llama, layouts[0][1]);
+  assert.is((await run(int4, golden)).verdict, 'pass');
+  const backwards = copied(
+    'backwards',
+    (tensors) => {
+      const head = tensors.get('lm_head.weight');
+      if (head) for (let i = 0; i < head.values.length; i++) head.values[i] *= -1;
+    },
+    { golden: false },
+  );
+  const report = await run(await quantized(backwards, layouts[0][1]), golden);
+  assert.equal(failed(report), ['logits input_ids golden', 'logits long.input_ids golden']);
+  assert.match(said(report), "these are not this model's logits");
+});
+
+test("a checkpoint and its stored logits disagree: the folder's own, and a file given beside it", async () => {
+  const wrong = copied('wrong', epsilon);
+  const inside = await run(wrong, wrong);
+  assert.ok(failed(inside).includes('reference input_ids') && failed(inside).includes('logits input_ids golden'));
+  const bare = copied('bare-copy', epsilon, { golden: false });
+  assert.is((await run(bare, bare)).verdict, 'pass');
+  const settings = { gates: [], strict: false, threads: 1, reproduce: '', onProgress: () => {} };
+  const beside = await verify({ path: bare, reference: [golden, bare], ...settings });
+  assert.equal(beside.reference, { kind: 'checkpoint', path: bare });
+  assert.ok(failed(beside).includes('reference long.input_ids'));
+  const right = await verify({ path: await quantized(llama, layouts[1][1]), reference: [llama, golden], ...settings });
+  assert.is(right.verdict, 'pass', said(right));
+  for (const reference of [
+    [llama, bare],
+    [golden, golden],
+  ]) {
+    const error = await verify({ path: bare, reference, ...settings }).catch((each: HalfbyteError) => each);
+    assert.is((error as HalfbyteError).exitCode, 2);
+  }
+});
+
 test('a truncated checkpoint without manifest cannot be read: exit code 3', async () => {
   const dir = join(made.work, 'bare');
   cpSync(llama, dir, { recursive: true });

@@ -204,6 +204,12 @@ function gemma2(reader: MetadataReader, config: JsonObject): JsonObject {
   };
 }
 
+/** Groups of DeepSeek's published sizes, by their number of experts: files of the time when llama.cpp knew no groups lack them. */
+const GROUPS: Record<number, { count: number; used: number }> = {
+  160: { count: 8, used: 3 },
+  256: { count: 8, used: 4 },
+};
+
 function experts(reader: MetadataReader, type: string): JsonObject {
   const count = reader.optional('expert_count');
   if (!count) return {};
@@ -214,28 +220,34 @@ function experts(reader: MetadataReader, type: string): JsonObject {
     return { ...routed, num_experts: count, norm_topk_prob: true, decoder_sparse_step: 1, mlp_only_layers: [] };
   }
   const rank = reader.number('attention.kv_lora_rank');
-  const rope = reader.number('attention.key_length') - rank;
   const isThird = type === 'deepseek_v3';
+  const groups = reader.optional('expert_group_count') ?? GROUPS[count]?.count ?? 1;
   return {
     ...routed,
     n_routed_experts: count,
     n_shared_experts: reader.number('expert_shared_count'),
     first_k_dense_replace: reader.number('leading_dense_block_count'),
     moe_layer_freq: 1,
-    n_group: reader.optional('expert_group_count') ?? 1,
-    topk_group: reader.optional('expert_group_used_count') ?? 1,
+    n_group: groups,
+    topk_group: reader.optional('expert_group_used_count') ?? GROUPS[count]?.used ?? 1,
     routed_scaling_factor: reader.optional('expert_weights_scale') ?? 1,
     norm_topk_prob: reader.find('expert_weights_norm') === true,
     scoring_func: isThird ? 'sigmoid' : 'softmax',
-    topk_method: isThird
-      ? 'noaux_tc'
-      : (reader.optional('expert_group_count') ?? 1) > 1
-        ? 'group_limited_greedy'
-        : 'greedy',
+    topk_method: isThird ? 'noaux_tc' : groups > 1 ? 'group_limited_greedy' : 'greedy',
     q_lora_rank: reader.optional('attention.q_lora_rank') ?? null,
     kv_lora_rank: rank,
+    ...latentHeads(reader, rank),
+  };
+}
+
+/** Sizes of a head of latent attention. Files from before April 2025 state the head itself, later ones what the cache holds beside it. */
+function latentHeads(reader: MetadataReader, rank: number): JsonObject {
+  const whole = reader.optional('attention.key_length_mla');
+  const rope =
+    whole === undefined ? reader.number('rope.dimension_count') : reader.number('attention.key_length') - rank;
+  return {
     qk_rope_head_dim: rope,
-    qk_nope_head_dim: reader.number('attention.key_length_mla') - rope,
-    v_head_dim: reader.number('attention.value_length_mla'),
+    qk_nope_head_dim: (whole ?? reader.number('attention.key_length')) - rope,
+    v_head_dim: reader.number(whole === undefined ? 'attention.value_length' : 'attention.value_length_mla'),
   };
 }

@@ -1,6 +1,7 @@
 import type { ContainedTensor, Container } from '../../core/dressing.js';
 import { InvalidInputError } from '../../core/errors.js';
 import type { JsonObject } from '../../core/json.js';
+import { isRotaryBuffer } from '../../core/matrix-kinds.js';
 import type { LogicalTensor, WeightSource } from '../../core/weights.js';
 import { type Family, familyOf } from './families.js';
 import { llamaCppLimits } from './limits.js';
@@ -64,7 +65,7 @@ export function ggufTensors(config: JsonObject, tensors: Tensors): ReturnType<Co
 /** A tied head, buffers of frequencies, and layers beyond the last, which predict further tokens. */
 function isLeftOut(name: string, config: JsonObject): boolean {
   if (name === 'lm_head.weight' && config.tie_word_embeddings === true) return true;
-  if (name.endsWith('.rotary_emb.inv_freq')) return true;
+  if (isRotaryBuffer(name)) return true;
   return isBeyondLast(name, config);
 }
 
@@ -103,7 +104,7 @@ function merged(name: string, group: Map<number, LogicalTensor>): ContainedTenso
     const [other] = group.values();
     throw new InvalidInputError(
       `experts 0 to ${group.size - 1} of "${name}" must all be there; expert ${expert} is missing beside "${other.name}".`,
-      'download the missing shard.',
+      'check that the weights were saved whole.',
     );
   });
   const [{ shape, source }] = all;

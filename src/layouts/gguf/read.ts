@@ -49,7 +49,7 @@ export const undressGguf: Layout['undress'] = (tensors, config) => {
   const logical = new Map<string, LogicalTensor>();
   const add = (name: string, shape: number[], source: RowSource) => logical.set(name, { name, shape, source });
   for (const ref of tensors.values()) {
-    if (/^blk\.\d+\.attn_[kv]_b\.weight$/.test(ref.name)) continue;
+    if (isKeyValue(ref, tensors)) continue;
     const name = nameOf(ref.name);
     if (!name) {
       throw new InvalidInputError(
@@ -70,12 +70,29 @@ export const undressGguf: Layout['undress'] = (tensors, config) => {
   if (family.splitsKeyValue) {
     for (let layer = 0; layer < (config.num_hidden_layers as number); layer++) {
       const name = `model.layers.${layer}.self_attn.kv_b_proj.weight`;
-      const source = keyValue(layer, name, tensors, types, config);
+      const whole = tensors.get(`blk.${layer}.attn_kv_b.weight`);
+      const source = whole
+        ? plainSource(whole, types[whole.name], name, 0)
+        : keyValue(layer, name, tensors, types, config);
       add(name, [source.rows, source.cols], source);
     }
   }
   return logical;
 };
+
+/** Whether a tensor is of kv_b_proj: whole in files from before April 2025, else keys and values apart; never both. */
+function isKeyValue({ name, file }: TensorRef, tensors: ReadonlyMap<string, TensorRef>): boolean {
+  const [, layer, part] = /^blk\.(\d+)\.attn_(k|v|kv)_b\.weight$/.exec(name) ?? [];
+  if (part === undefined) return false;
+  const other = part === 'kv' ? undefined : `blk.${layer}.attn_kv_b.weight`;
+  if (other !== undefined && tensors.has(other)) {
+    throw new InvalidInputError(
+      `${file}: "${name}" and "${other}" both hold the same matrix.`,
+      'start from the original checkpoint, or from a file of a current llama.cpp.',
+    );
+  }
+  return true;
+}
 
 /** The shape in values of a tensor whose last axis is stored in blocks. */
 function shapeOf({ shape }: TensorRef, type: string): number[] {

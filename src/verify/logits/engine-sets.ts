@@ -4,20 +4,23 @@ import { batchesOf, tokensOf } from '../tokens/batches.js';
 import type { TokenSet } from '../tokens/token-set.js';
 import type { Findings } from '../verdict/found-so-far.js';
 import type { HiddenStates } from './hidden-states.js';
+import { losslessCheck, refereesAgree, unrelatedCheck } from './logit-checks.js';
 import { LogitComparison, type PositionMetrics, type TokenText } from './logit-comparison.js';
 import { keeping, runReference } from './reference-run.js';
-import { storedComparison } from './stored-comparison.js';
+import { storedComparison, widenGap } from './stored-comparison.js';
 
 interface SetContext {
   hidden: { own: HiddenStates; reference: HiddenStates };
   saved: SavedReference | null;
   metrics: PositionMetrics;
   textOf: TokenText;
+  /** Whether the checkpoint's weights are those of what it was made of, number for number. */
+  isLossless: boolean;
 }
 
 /**
  * What a checkpoint's engine says of a token set beside the stored answers and the reference's engine. An answer that has
- * another number of logits a token is a failed check.
+ * another number of logits a token is a failed check; stored float32 logits are held to both engines.
  */
 export async function compareSet(
   mine: Engine,
@@ -48,11 +51,23 @@ export async function compareSet(
     }
     if (theirs && engine) {
       await runReference(context, theirs, set, batch, (sequence, position, row) => {
-        engine.add(batch.sequences[sequence], position, row, rowAt(start + batch.starts[sequence] + position));
+        const token = start + batch.starts[sequence] + position;
+        engine.add(batch.sequences[sequence], position, row, rowAt(token));
+        for (const each of answers) if (each.stored.logits.isFloat32) widenGap(each, token, row);
       });
     }
     start += tokens.length;
   }
-  findings.comparisons.push(...answers.map(({ comparison }) => comparison.finish()));
-  if (engine) findings.comparisons.push(engine.finish());
+  for (const { comparison, stored, referee, gap } of answers) {
+    const finished = comparison.finish();
+    findings.comparisons.push(finished);
+    const { isFloat32 } = stored.logits;
+    if (theirs && isFloat32) findings.checks.push(refereesAgree(set.name, referee, gap));
+    if (context.isLossless && isFloat32) findings.checks.push(losslessCheck('checkpoint', finished));
+    else findings.checks.push(unrelatedCheck(finished));
+  }
+  if (!engine) return;
+  const finished = engine.finish();
+  findings.comparisons.push(finished);
+  if (context.isLossless) findings.checks.push(losslessCheck('checkpoint', finished));
 }

@@ -20,17 +20,34 @@ export interface Reference {
   model: Model | null;
 }
 
+const isContainer = (path: string): boolean => path.endsWith('.gguf') && isFile(path);
+const holdsLogits = (path: string): boolean => !isDirectory(path) && !isContainer(path);
+
 const GOLDEN = 'golden.safetensors';
 
 /**
  * Opens `--reference`: a safetensors file with logits, a GGUF file, or the directory of the original checkpoint, whose
- * golden.safetensors gives token ids and a second opinion where it is there. `command` may stand alone or beside it.
+ * golden.safetensors gives token ids and a second opinion where it is there; or a checkpoint and a file of logits, which
+ * then takes the place of its golden.safetensors. `command` may stand alone or beside them.
  */
 export async function openReference(
-  path: string | undefined,
+  paths: readonly string[],
   command: ReferenceCommand | null,
   settings: Parameters<typeof openReferenceCheckpoint>[1],
 ): Promise<Reference> {
+  if (paths.length > 1) {
+    const logits = paths.filter(holdsLogits);
+    const checkpoints = paths.filter((path) => !holdsLogits(path));
+    if (logits.length !== 1 || checkpoints.length !== 1) {
+      throw new UsageError(
+        `--reference ${paths.join(' --reference ')}: together may stand one checkpoint and one file of its logits.`,
+        'give one of each.',
+      );
+    }
+    const reference = await openReference(checkpoints, command, settings);
+    return { ...reference, stored: openStoredReference(logits[0]) };
+  }
+  const [path] = paths;
   if (path === undefined) {
     if (!command) {
       throw new UsageError(
@@ -40,8 +57,8 @@ export async function openReference(
     }
     return { kind: 'command', path: command.command, stored: null, checkpoint: null, command, model: null };
   }
-  const isOneFile = path.endsWith('.gguf') && isFile(path);
-  if (!isDirectory(path) && !isOneFile) {
+  const isOneFile = isContainer(path);
+  if (holdsLogits(path)) {
     const stored = openStoredReference(path);
     const model = stored.config && (await modelOfConfig(path, stored.config as JsonObject, stored.generationConfig));
     return { kind: 'golden', path, stored, checkpoint: null, command, model };

@@ -1,9 +1,6 @@
 import type { Graph } from '../../core/graph.js';
 import type { Manifest } from '../../formats/manifest.js';
 
-/** Float32 implementations are up to 5e-5 apart in logits; the smallest mistake tried moves them by 1e-3. */
-export const TOLERANCE = 2e-4;
-
 /**
  * `exact`: float arithmetic, 2e-4. Otherwise activations are rounded on the way, and the root mean square of the
  * logits' error over that of the logits may be `relative`: how it is derived stands at `allowanceOf`.

@@ -1,7 +1,7 @@
 import type { Check, Comparison } from '../../core/verify-report.js';
 import { metricOf } from '../logits/logit-comparison.js';
 import { short } from '../verdict/short-number.js';
-import { TOLERANCE } from './allowance.js';
+import { TOLERANCE } from '../verdict/tolerance.js';
 
 /**
  * What the logits of a package without manifest say. Its weights are not known, so that rounding cannot be told from a

@@ -5,7 +5,7 @@ import { DRAFT_FILE, HIDDEN_STATES } from '../../runtime/speculate.js';
 import { engineOn } from '../referees/engine-on-weights.js';
 import type { Prediction } from '../subject/prediction-graph.js';
 import { short } from '../verdict/short-number.js';
-import { TOLERANCE } from './allowance.js';
+import { TOLERANCE } from '../verdict/tolerance.js';
 import { StructureDifference } from './structure-difference.js';
 
 /** Ids that the predictions are looked at on. */

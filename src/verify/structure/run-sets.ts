@@ -1,13 +1,10 @@
-import type { Check, Comparison } from '../../core/verify-report.js';
-import { LogitComparison, metricOf } from '../logits/logit-comparison.js';
+import { losslessCheck, refereesAgree } from '../logits/logit-checks.js';
+import { LogitComparison } from '../logits/logit-comparison.js';
 import { keeping, runReference } from '../logits/reference-run.js';
 import { storedComparison, widenGap } from '../logits/stored-comparison.js';
 import { batchesOf, tokensOf } from '../tokens/batches.js';
-import type { Answer, TokenSet } from '../tokens/token-set.js';
+import type { TokenSet } from '../tokens/token-set.js';
 import type { Findings } from '../verdict/found-so-far.js';
-import { atMost } from '../verdict/limit-check.js';
-import { short } from '../verdict/short-number.js';
-import { TOLERANCE } from './allowance.js';
 import { packageLogits } from './package-logits.js';
 import type { RunContext } from './run-context.js';
 import { StructureDifference } from './structure-difference.js';
@@ -81,31 +78,6 @@ async function runSet(context: RunContext, set: TokenSet, findings: Findings): P
   }
   if (context.isLossless) {
     const whole = finished.filter((_, index) => answers[index]?.stored.logits.isFloat32 ?? true);
-    findings.checks.push(...whole.map(losslessCheck));
+    findings.checks.push(...whole.map((each) => losslessCheck('package', each)));
   }
-}
-
-function refereesAgree(set: string, referee: Answer['referee'], gap: number): Check {
-  const whose = referee === 'command' ? "the command's logits" : 'the stored logits';
-  return atMost({
-    id: `reference ${set}`,
-    group: 'reference',
-    measured: gap,
-    limit: TOLERANCE,
-    unit: 'logits',
-    where: referee === 'command' ? '--reference-command' : 'golden.safetensors',
-    message: `The reference engine on the checkpoint is ${short(gap)} off ${whose} of ${set} (at most ${TOLERANCE}).`,
-  });
-}
-
-function losslessCheck(comparison: Comparison): Check {
-  const value = metricOf(comparison, 'max_abs_difference');
-  return atMost({
-    id: `logits ${comparison.set} ${comparison.referee}`,
-    group: 'structure',
-    measured: value,
-    limit: TOLERANCE,
-    unit: 'logits',
-    message: `The package has the checkpoint's own numbers and its logits on ${comparison.set} are ${short(value)} off the reference (at most ${TOLERANCE}).`,
-  });
 }

@@ -1,7 +1,8 @@
 import type { Check } from '../../core/verify-report.js';
 import type { RoutingMargin } from '../../reference/call.js';
 import { short } from '../verdict/short-number.js';
-import { type Allowance, TOLERANCE } from './allowance.js';
+import { TOLERANCE } from '../verdict/tolerance.js';
+import type { Allowance } from './allowance.js';
 
 /**
  * A router's choice that is closer than this falls either way: float32 routers are 1e-6 apart between engines, and

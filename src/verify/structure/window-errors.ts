@@ -2,7 +2,7 @@ import type { Check, WindowError } from '../../core/verify-report.js';
 import { ErrorSums } from '../../metrics/math/error-sums.js';
 import { atMost } from '../verdict/limit-check.js';
 import { short } from '../verdict/short-number.js';
-import { TOLERANCE } from './allowance.js';
+import { TOLERANCE } from '../verdict/tolerance.js';
 import type { RunContext } from './run-context.js';
 
 /** Every prompt window of a pipeline on its own: a window that reads its cache wrongly is a small part of a long text. */

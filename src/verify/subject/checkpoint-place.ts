@@ -1,8 +1,8 @@
 import { basename, dirname, join } from 'node:path';
 import { ggufFileAt } from '../../formats/gguf/checkpoint.js';
 import { LARGEST } from '../../formats/input-file.js';
-import { MANIFEST, type Manifest } from '../../formats/manifest.js';
-import { checkpointManifestOf } from '../../formats/manifest-reader.js';
+import { MANIFEST } from '../../formats/manifest.js';
+import { type CheckpointRecord, checkpointManifestOf } from '../../formats/manifest-reader.js';
 import { readJsonObject } from '../../formats/text.js';
 
 /** Where a checkpoint's files lie, and the GGUF file that it is, if it is one. */
@@ -22,7 +22,7 @@ export function placeOf(path: string): CheckpointPlace {
 }
 
 /** halfbyte.json of a checkpoint, as far as verifying needs it; null in one of another tool. */
-export function checkpointManifest(dir: string): Pick<Manifest, 'digest_algorithm' | 'files' | 'checkpoint'> | null {
+export function checkpointManifest(dir: string): CheckpointRecord | null {
   const path = join(dir, MANIFEST);
   const manifest = readJsonObject(path, LARGEST.lists);
   return manifest ? checkpointManifestOf(manifest, path) : null;
