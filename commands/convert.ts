@@ -114,6 +114,14 @@ export default class Convert extends HalfbyteCommand {
     attention: option<ConvertOptions['attention']>(['npu', 'gqa'], 'form of attention on an NPU', 'GRAPH'),
     mla: option<ConvertOptions['mla']>(['latent', 'expanded'], 'form of multi-head latent attention', 'GRAPH'),
     experts: option<ConvertOptions['experts']>(['qmoe', 'plain'], 'form of mixture-of-experts layers', 'GRAPH'),
+    foundry: Flags.string({
+      description: 'name under which Foundry Local lists the package in its cache',
+      helpGroup: 'GRAPH',
+    }),
+    runtime: Flags.string({
+      description: 'genai@0.13, genai@0.15 or genai@0.16: release whose settings are written [default: what all read]',
+      helpGroup: 'GRAPH',
+    }),
     calibration: Flags.string({
       description:
         'ranges of activations, from "calibrate" [default: measured on a small text that comes with halfbyte]',
@@ -159,6 +167,8 @@ export default class Convert extends HalfbyteCommand {
         attention: flags.attention,
         mla: flags.mla,
         experts: flags.experts,
+        foundry: flags.foundry,
+        runtime: flags.runtime,
         only: flags.only,
         skip: flags.skip,
         override: flags.override,

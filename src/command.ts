@@ -3,10 +3,13 @@ import { ExitError } from '@oclif/core/errors';
 import { boolean } from '@oclif/core/flags';
 import type { Input, ParserOutput } from '@oclif/core/interfaces';
 import { EnvironmentError, InterruptedError, UsageError } from './core/errors.js';
+import { message, printable } from './core/printable.js';
 import type { ProgressListener } from './core/progress.js';
 import { describeFailure, printFailure } from './report/failure.js';
-import { printable } from './report/printable.js';
 import { type ProgressDisplay, showProgress } from './report/progress.js';
+
+/** Two signals within so many milliseconds are one that came twice. */
+const SAME_SIGNAL_MS = 300;
 
 /**
  * The base of every command: `--json` and `--quiet`, exit codes that are the same with and without `--json`,
@@ -27,6 +30,7 @@ export abstract class HalfbyteCommand extends Command {
   #signalTaken = false;
   #readerGone = false;
   #outputError: EnvironmentError | undefined;
+  #interruptedAt: number | undefined;
 
   /** Fires on SIGINT and SIGTERM. A command that never asks for it is ended at once by either. */
   protected get signal(): AbortSignal {
@@ -44,8 +48,9 @@ export abstract class HalfbyteCommand extends Command {
 
   /** Says on stderr what was decided for the user or found on the way; under `--json` it is the result's `notes`. */
   protected note(text: string): void {
-    this.#notes.push(text);
-    this.say(text);
+    const line = message(text);
+    this.#notes.push(line);
+    this.say(line);
   }
 
   /** Says something on stderr that is no part of the result; dropped under `--json` and `--quiet`. */
@@ -122,6 +127,10 @@ export abstract class HalfbyteCommand extends Command {
   }
 
   readonly #interrupt = (signalName: NodeJS.Signals): void => {
+    // A terminal sends it to a program and to its child, which has it from its parent once more.
+    const now = performance.now();
+    if (this.#interruptedAt !== undefined && now - this.#interruptedAt < SAME_SIGNAL_MS && process.connected) return;
+    this.#interruptedAt = now;
     const reason = new InterruptedError(`Interrupted by ${signalName}.`);
     if (this.#signalTaken && !this.#controller.signal.aborted) {
       this.#controller.abort(reason);

@@ -32,7 +32,8 @@ const allowed: Record<string, string[]> = {
   runtime: ['templates', 'formats', 'core'],
   report: ['core'],
   command: ['report', 'core'],
-  start: ['report'],
+  guard: ['report', 'core'],
+  start: ['report', 'guard'],
 };
 /** The folders of verify, each with the others of them and the layers that it may use: none uses what comes after it. */
 const verifyFolders: Record<string, { own: string[]; layers: string[] }> = {
@@ -63,7 +64,7 @@ for (const [folder, { own, layers }] of Object.entries(verifyFolders)) {
   allowed[`verify/${folder}`] = [...ofVerify(own), ...layers, 'core'];
 }
 allowed.verify = [...ofVerify(Object.keys(verifyFolders)), 'runtime', 'sources', 'formats', 'core'];
-allowed.stages = Object.keys(allowed).filter((layer) => layer !== 'command' && layer !== 'start');
+allowed.stages = Object.keys(allowed).filter((layer) => layer !== 'command' && layer !== 'start' && layer !== 'guard');
 /** The one stage that verifies. */
 const callsVerify = 'src/stages/verify.ts';
 allowed.commands = ['stages', 'command', 'core'];

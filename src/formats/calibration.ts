@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { Calibration } from '../core/calibration.js';
 import { InvalidInputError } from '../core/errors.js';
+import { own } from '../core/own.js';
 import { readSafetensorsHeader, readTensor } from './safetensors.js';
 import { writeSafetensors } from './safetensors-writer.js';
 
@@ -56,7 +57,7 @@ export function readCalibration(file: string): Calibration {
   const parsed = metadata.safeParse(stated);
   if (!parsed.success) return refuse('this is no calibration: its metadata do not say so');
   const { origin, percentiles } = parsed.data;
-  const calibration: Calibration = { origin, ranges: {}, second_moments: {} };
+  const calibration: Calibration = { origin, ranges: own(), second_moments: own() };
   for (const [name, ref] of header.tensors) {
     if (ref.dtype !== 'F32') refuse(`tensor "${name}" is ${ref.dtype}; needed is F32`);
     const values = new Float32Array(readTensor(ref).slice().buffer);

@@ -1,7 +1,8 @@
-import { lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { accessSync, constants, lstatSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { UsageError } from '../core/errors.js';
+import { LARGEST } from '../formats/input-file.js';
 import { MANIFEST } from '../formats/manifest.js';
 import { readJsonObject } from '../formats/text.js';
 import { checkWritable } from './writable.js';
@@ -19,6 +20,9 @@ export interface DirectoryDemand {
 /** Names of strangers that a message shows. */
 const SHOWN = 3;
 
+/** Ending of the directory in which a package grows, beside its place or inside of it. */
+export const GROWING = '.halfbyte-tmp';
+
 /**
  * The place that `-o` names, links followed, and what stands there. A package or checkpoint may be written where nothing
  * is, into an empty directory and, with `force`, in place of a directory that holds what its own halfbyte.json lists and
@@ -35,7 +39,7 @@ export function outputDirectory(output: string, demand: DirectoryDemand): { path
   }
   const standing = standingOf(path);
   if (standing) throw refusal(output, `is ${standing}`, 'name a new folder inside it, as -o ./model-int4.');
-  if (readdirSync(path).length === 0) return { path, state: 'empty' };
+  if (readdirSync(path).every((name) => name === GROWING)) return { path, state: 'empty' };
   if (isMountPoint(path)) {
     throw refusal(output, 'is a mount point and not empty', 'name a new folder inside it.');
   }
@@ -80,7 +84,7 @@ export function outputPath(output: string): string {
  */
 export function checkOutputDirectory(output: string, demand: DirectoryDemand): void {
   const { path, state } = outputDirectory(output, demand);
-  checkWritable(state !== 'absent' && isMountPoint(path) ? path : dirname(path), `-o ${output}`);
+  checkWritable(state !== 'absent' && isFilledInPlace(path) ? path : dirname(path), `-o ${output}`);
 }
 
 const refusal = (output: string, found: string, advice: string): UsageError =>
@@ -135,9 +139,35 @@ function standingOf(path: string): string | undefined {
   return undefined;
 }
 
-/** Whether another file system begins at this directory. */
-export function isMountPoint(path: string): boolean {
-  return statSync(path).dev !== statSync(dirname(path)).dev || path === dirname(path);
+/** The calls by which places are looked at; tests bring their own to make a mount point. */
+export interface LookingCalls {
+  statSync: (path: string) => { dev: number };
+  accessSync: (path: string, mode: number) => void;
+}
+
+/**
+ * Whether a directory can be filled and not replaced: a mount point, as `docker run -v` makes one, or a folder in one that
+ * cannot be written to.
+ */
+export function isFilledInPlace(path: string, calls: LookingCalls = { statSync, accessSync }): boolean {
+  if (isMountPoint(path, calls)) return true;
+  try {
+    calls.accessSync(dirname(path), constants.W_OK);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+function isMountPoint(path: string, calls: Pick<LookingCalls, 'statSync'> = { statSync }): boolean {
+  if (path === dirname(path) || calls.statSync(path).dev !== calls.statSync(dirname(path)).dev) return true;
+  try {
+    // A folder mounted from the same disk: field 5, where spaces are octal.
+    const mounted = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+    return mounted.some((line) => line.split(' ')[4]?.replace(/\\040/g, ' ') === path);
+  } catch {
+    return false;
+  }
 }
 
 /** Files below a package that its manifest does not list, a few at most; null where no manifest of ours is there. */
@@ -145,12 +175,12 @@ function strangersIn(path: string): string[] | null {
   const listed = listedFiles(path);
   if (!listed) return null;
   const strangers: string[] = [];
+  const folders = new Set([...listed].flatMap(foldersOf));
   const look = (folder: string, prefix: string): void => {
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
       if (strangers.length > SHOWN) return;
       const name = prefix + entry.name;
-      const isWayToListed = entry.isDirectory() && [...listed].some((each) => each.startsWith(`${name}/`));
-      if (isWayToListed) look(join(folder, entry.name), `${name}/`);
+      if (entry.isDirectory() && folders.has(name)) look(join(folder, entry.name), `${name}/`);
       else if (entry.isDirectory() || !listed.has(name)) strangers.push(name);
     }
   };
@@ -158,11 +188,17 @@ function strangersIn(path: string): string[] | null {
   return strangers;
 }
 
+/** The folders on the way to a file of a package: `a` and `a/b` for `a/b/c`. */
+function foldersOf(name: string): string[] {
+  const steps = name.split('/').slice(0, -1);
+  return steps.map((_, depth) => steps.slice(0, depth + 1).join('/'));
+}
+
 /** The manifest and the files that it lists; undefined where there is none that can be read as one of ours. */
 function listedFiles(path: string): ReadonlySet<string> | undefined {
   let stated: { tool?: unknown; files?: unknown } | undefined;
   try {
-    stated = readJsonObject(join(path, MANIFEST));
+    stated = readJsonObject(join(path, MANIFEST), LARGEST.lists);
   } catch {
     return undefined;
   }

@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { HalfbyteError } from '../core/errors.js';
 import { nearest } from '../core/nearest.js';
-import { printable } from './printable.js';
+import { own } from '../core/own.js';
+import { printable } from '../core/printable.js';
 
 /** A failed command as it is told to the user; `code` is the exit code. */
 export interface Failure {
@@ -14,7 +15,7 @@ export interface Failure {
 }
 
 /** Node's system errors that a person can do something about, by code: what it means, what to do, the exit code. */
-const SYSTEM_ERRORS: Record<string, [meaning: string, advice: string | undefined, code: 3 | 4]> = {
+const SYSTEM_ERRORS: Record<string, [meaning: string, advice: string | undefined, code: 3 | 4]> = own({
   ENOSPC: ['the disk is full', 'free some space, or write to another disk, and run the same command again', 4],
   EDQUOT: ['the disk quota is used up', 'free some space, or write to another disk', 4],
   EACCES: ['permission denied', 'check the permissions of the file and its folders', 4],
@@ -32,7 +33,7 @@ const SYSTEM_ERRORS: Record<string, [meaning: string, advice: string | undefined
   ENOENT: ['there is no such file or folder', undefined, 3],
   ENOTDIR: ['a part of the path is not a folder', undefined, 3],
   EISDIR: ['this is a folder, a file was expected', undefined, 3],
-};
+});
 
 /**
  * Turns whatever a command threw into what the user is told, with the exit codes of `core/errors.ts`. `commands` are

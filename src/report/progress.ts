@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module';
 import type { SingleBar } from 'cli-progress';
 import { formatBytes } from '../core/bytes.js';
+import { shown } from '../core/printable.js';
 import type { ProgressListener } from '../core/progress.js';
-import { printable } from './printable.js';
 
 /**
  * Shows the progress of one piece of work. `clear` leaves nothing of it on the terminal, so that something else can be
@@ -87,7 +87,7 @@ function describe(step: Step, speed: Speed): string {
   const { done, total, unit } = step;
   const counts = unit === undefined ? `${formatBytes(done)} of ${formatBytes(total)}` : `${done} of ${total} ${unit}`;
   const rate = speed.perSecond;
-  const label = printable(step.label).replace(/\s+/g, ' ');
+  const label = shown(step.label);
   if (rate <= 0) return `${counts}  ${label}`;
   const speedText = unit === undefined ? `${(rate / 1e6).toFixed(0)} MB/s` : `${rate.toFixed(1)} a second`;
   return `${counts}, ${speedText}, ${formatSeconds((total - done) / rate)} left  ${label}`;

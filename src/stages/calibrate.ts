@@ -3,6 +3,7 @@ import type { Calibration, CalibrationOrigin } from '../core/calibration.js';
 import type { Checkpoint } from '../core/checkpoint.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { Graph } from '../core/graph.js';
+import { quoted } from '../core/printable.js';
 import type { ProgressListener } from '../core/progress.js';
 import { writeCalibration } from '../formats/calibration.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
@@ -124,17 +125,14 @@ function withoutHead(graph: Graph): Graph {
 }
 
 const listed = (names: string[]): string =>
-  `${names
-    .slice(0, 3)
-    .map((name) => `"${name}"`)
-    .join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
+  `${names.slice(0, 3).map(quoted).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
 
 /** Throws InvalidInputError where a calibration was made of another model: its names and sizes are not this one's. */
 export async function checkCalibration(checkpoint: Checkpoint, found: Calibration, file: string): Promise<void> {
   const model = await openModel(checkpoint);
   const { decoder } = drawGraphs(model, servedPositions(model.config));
   const { ranges, secondMoments } = calibratedNames(withoutHead(decoder));
-  const missing = [...ranges].filter((name) => !(name in found.ranges));
+  const missing = [...ranges].filter((name) => !Object.hasOwn(found.ranges, name));
   const unknown = Object.keys(found.ranges).filter((name) => !ranges.has(name));
   const resized = [...secondMoments].filter(([name, inputs]) => found.second_moments[name]?.length !== inputs);
   const problem =

@@ -1,5 +1,6 @@
 import type { DecoderConfig } from '../core/architecture.js';
 import { UsageError } from '../core/errors.js';
+import { GENAI_VERSIONS, type GenaiVersion } from '../core/genai-versions.js';
 import type { ConvertOptions } from '../core/options.js';
 import type { QuantizationAlgorithm, QuantizationArgs, Scheme } from '../core/scheme.js';
 import type { Target } from '../core/target.js';
@@ -23,6 +24,10 @@ export interface ConvertRequest {
   attention?: ConvertOptions['attention'];
   mla?: ConvertOptions['mla'];
   experts?: ConvertOptions['experts'];
+  /** Name in Foundry Local's cache. */
+  foundry?: string;
+  /** As `genai@0.15`. */
+  runtime?: string;
   only?: string[];
   skip?: string[];
   override?: string[];
@@ -85,6 +90,26 @@ export function splitOverride(text: string): { pattern: string; id: string } {
   return { pattern: text.slice(0, at), id: text.slice(at + 1) };
 }
 
+/** Reads `--foundry`: a name, and a version behind a colon where it has one. */
+function foundryName(text: string): string {
+  if (/^[\w.-]+(:\d+)?$/.test(text)) return text;
+  throw new UsageError(
+    `--foundry ${text}: needed is a name, with a number behind a colon or without.`,
+    '--foundry my-model:1.',
+  );
+}
+
+/** Reads `--runtime`. */
+function runtimeVersion(text: string): GenaiVersion {
+  const version = GENAI_VERSIONS.find((each) => text === `genai@${each}`);
+  if (version) return version;
+  const known = GENAI_VERSIONS.map((each) => `genai@${each}`);
+  throw new UsageError(
+    `--runtime ${text}: known are ${known.join(', ')}.`,
+    `--runtime ${known.at(-1)}, or leave it out.`,
+  );
+}
+
 const presetGroup = (preset: QuantizationArgs | undefined): string =>
   preset?.strategy === 'channel' ? 'channel' : (preset?.group_size?.toString() ?? GENERAL.groupSize);
 
@@ -122,6 +147,8 @@ export async function convertOptions(
     attention: request.attention ?? preset.attention ?? 'gqa',
     mla: request.mla ?? preset.mla ?? 'latent',
     experts: request.experts ?? preset.experts ?? 'auto',
+    ...(request.foundry === undefined ? {} : { foundry: foundryName(request.foundry) }),
+    ...(request.runtime === undefined ? {} : { runtime: runtimeVersion(request.runtime) }),
   };
   target.check(options);
   return options;

@@ -3,6 +3,7 @@ import type { Checkpoint } from '../core/checkpoint.js';
 import { UsageError } from '../core/errors.js';
 import type { ValueInfo } from '../core/graph.js';
 import type { Plan } from '../core/plan.js';
+import { printableLines, shown } from '../core/printable.js';
 import type { ProgressListener } from '../core/progress.js';
 import { schemeText } from '../core/scheme-text.js';
 import { startThreadsAhead } from '../engine/threads.js';
@@ -129,7 +130,7 @@ export async function convert(
     const planned = await plan(checkpoint, request, ranges, onNote);
     const summary = summarize(planned);
     if (planned.unreadConfigKeys.length > 0) {
-      onNote?.(`config.json: keys that no graph depends on: ${planned.unreadConfigKeys.join(', ')}`);
+      onNote?.(`config.json: keys that no graph depends on: ${planned.unreadConfigKeys.map(shown).join(', ')}`);
     }
     const { max_position_embeddings: positions } = checkpoint.config;
     if (typeof positions === 'number' && planned.options.contextLength > positions) {
@@ -182,13 +183,15 @@ export function describeConvert(result: ConvertResult): string {
     const counts = Object.entries(graph.operators).map(([op, count]) => `${op} ${count}`);
     lines.push(`  ops  ${counts.join(', ')}`);
   }
-  const nameWidth = Math.max(...tensors.map((each) => each.name.length));
-  const schemeWidth = Math.max(...tensors.map((each) => each.scheme.length));
+  const nameWidth = tensors.reduce((most, { name }) => Math.max(most, shown(name).length), 0);
+  const schemeWidth = tensors.reduce((most, { scheme }) => Math.max(most, scheme.length), 0);
   lines.push('', 'tensors');
   for (const { name, shape, scheme, nbytes } of tensors) {
-    lines.push(`  ${name.padEnd(nameWidth)}  ${scheme.padEnd(schemeWidth)}  [${shape.join(', ')}]  ${size(nbytes)}`);
+    lines.push(
+      `  ${shown(name).padEnd(nameWidth)}  ${scheme.padEnd(schemeWidth)}  [${shape.join(', ')}]  ${size(nbytes)}`,
+    );
   }
   lines.push('', 'files', ...files.map(({ name, nbytes }) => `  ${name}  ${size(nbytes)}`));
   lines.push(...copies.map((name) => `  ${name}  copied`), '', weights);
-  return lines.join('\n');
+  return printableLines(lines);
 }

@@ -2,6 +2,7 @@ import { VerificationError } from '../core/errors.js';
 import type { JsonObject } from '../core/json.js';
 import type { Finding, LintedPackage } from '../core/lint.js';
 import type { Plan } from '../core/plan.js';
+import { printableLines } from '../core/printable.js';
 import { find } from '../registry.js';
 
 /** What a device has to say about a package. */
@@ -68,7 +69,7 @@ export function describeLint({ target, errors, warnings, notes, findings }: Lint
     if (found.length > SHOWN) lines.push(`    and ${found.length - SHOWN} more`);
     lines.push(`    what to do: ${advice}`, `    source: ${source}`);
   }
-  return lines.join('\n');
+  return printableLines(lines);
 }
 
 /** The warnings of a conversion in one line. */

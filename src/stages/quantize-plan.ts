@@ -6,6 +6,7 @@ import { DTYPE_BITS, type Dtype } from '../core/dtype.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { JsonObject } from '../core/json.js';
 import type { QuantizeOptions } from '../core/options.js';
+import { own } from '../core/own.js';
 import type { Job, PlannedTensor, QuantizePlan } from '../core/plan.js';
 import type { QuantizationArgs } from '../core/scheme.js';
 import { schemeText } from '../core/scheme-text.js';
@@ -41,7 +42,7 @@ export interface QuantizeDraft {
 }
 
 const FLOAT_SCHEMES: Partial<Record<Dtype, string>> = { F32: 'f32', F16: 'f16', BF16: 'bf16', F64: 'f32' };
-const STORED: Record<string, Dtype> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
+const STORED: Record<string, Dtype> = own({ f32: 'F32', f16: 'F16', bf16: 'BF16' });
 
 /**
  * Decides everything from headers: which tensors are quantized, which keep their codes, and where each byte of the

@@ -1,6 +1,7 @@
 import { UsageError } from '../core/errors.js';
 import { matchesGlob } from '../core/glob.js';
 import type { PlannedTensor, PlanTotals, QuantizePlan } from '../core/plan.js';
+import { printableLines, shown } from '../core/printable.js';
 import type { ProgressListener } from '../core/progress.js';
 import type { QuantizeReport } from '../core/quantize-report.js';
 import { schemeText } from '../core/scheme-text.js';
@@ -156,7 +157,7 @@ function reporting({ errors = true, gates = [], reports = [], shard, dryRun }: Q
 }
 
 const listed = (names: string[]) =>
-  `${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
+  `${names.slice(0, 3).map(shown).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
 
 const size = (bytes: number) => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
@@ -183,10 +184,16 @@ export function describeQuantize(result: QuantizeResult): string {
     const lines = [`${result.checkpoint}, ${result.seconds?.toFixed(1)} s`, ...summary];
     return [...(report ? [quantizeText(report)] : []), ...lines].join('\n');
   }
-  const nameWidth = Math.max(...tensors.map(({ name }) => name.length));
+  const nameWidth = tensors.reduce((most, { name }) => Math.max(most, shown(name).length), 0);
   const lines = tensors.map(
     ({ name, scheme, shape, fate, nbytes }) =>
-      `  ${name.padEnd(nameWidth)}  ${fate.padEnd(11)}  ${schemeText(scheme)}  [${shape.join(', ')}]  ${size(nbytes)}`,
+      `  ${shown(name).padEnd(nameWidth)}  ${fate.padEnd(11)}  ${schemeText(scheme)}  [${shape.join(', ')}]  ${size(nbytes)}`,
   );
-  return [...lines, '', ...files.map(({ name, nbytes }) => `  ${name}  ${size(nbytes)}`), '', ...summary].join('\n');
+  return printableLines([
+    ...lines,
+    '',
+    ...files.map(({ name, nbytes }) => `  ${name}  ${size(nbytes)}`),
+    '',
+    ...summary,
+  ]);
 }

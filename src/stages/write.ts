@@ -89,7 +89,7 @@ export async function writePackage(
 export async function encodedModels(plan: Plan | QuantizePlan): Promise<ReadonlyMap<string, Uint8Array>> {
   if (!('graphs' in plan)) return new Map();
   const { encodeModel } = await import('../formats/onnx.js');
-  return new Map(plan.graphs.map(({ file, graph, external }) => [file, encodeModel(graph, external, VERSION)]));
+  return new Map(plan.graphs.map(({ file, graph, external }) => [file, encodeModel(graph, external, VERSION, file)]));
 }
 
 /** Writes what is not weights: headers, graphs, configs, tokenizer files and, last, the manifest. Returns all bytes. */

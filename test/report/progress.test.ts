@@ -69,7 +69,7 @@ test('labels cannot command the terminal', () => {
   const { terminal, step } = show(false);
   step(0, 0);
   step(4, 5e6, 'a\u001b[2J\nb');
-  assert.match(terminal.text, /a\\x1b\[2J b\n$/);
+  assert.match(terminal.text, /a\\x1b\[2J\\nb\n$/);
 });
 
 test('on a terminal: a bar that fits the line and leaves nothing behind', () => {

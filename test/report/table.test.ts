@@ -7,26 +7,27 @@ const rows = [
   ['model.layers.0.mlp.down_proj.weight', '22.9', '0.99743', 'nats'],
   ['norm', '27.2', '0.99905', ''],
 ];
+const drawn = (columns?: number) => table(head, rows, columns).join('\n');
 const widest = (text: string) => Math.max(...text.split('\n').map((line) => line.length));
 
 test('as wide as the terminal lets it be: with a frame, without one, as paragraphs', () => {
-  const framed = table(head, rows, 200);
+  const framed = drawn(200);
   assert.match(framed, /^┌─+┬/);
-  assert.is(table(head, rows), framed);
-  const plain = table(head, rows, widest(framed) - 1);
+  assert.is(drawn(), framed);
+  const plain = drawn(widest(framed) - 1);
   assert.match(
     plain,
     /^worst +SQNR dB +cosine\nmodel\.layers\.0\.mlp\.down_proj\.weight +22\.9 +0\.99743 +nats\nnorm +27\.2 +0\.99905$/,
   );
   assert.ok(widest(plain) < widest(framed));
-  assert.equal(table(head, rows, 44).split('\n'), [
+  assert.equal(table(head, rows, 44), [
     'worst',
     'model.layers.0.mlp.down_proj.weight',
     '  SQNR dB 22.9, cosine 0.99743, nats',
     'norm',
     '  SQNR dB 27.2, cosine 0.99905',
   ]);
-  assert.ok(widest(table(head, rows, 36)) <= 36);
+  assert.ok(widest(drawn(36)) <= 36);
 });
 
 test.run();
