@@ -49,7 +49,7 @@ export default class Convert extends HalfbyteCommand {
   static override flags = {
     output: Flags.string({ char: 'o', description: 'directory of the package', required: true }),
     target: Flags.string({
-      description: 'device that the package is for: cpu, openvino, qnn or vitisai',
+      description: 'device that the package is for: cpu, openvino, qnn, vitisai or web',
       default: 'cpu',
     }),
     weights: Flags.string({
