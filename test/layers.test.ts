@@ -84,6 +84,15 @@ const families = [
   'falcon',
   'granite',
   'olmo',
+  'cohere',
+  'ernie',
+  'glm',
+  'starcoder2',
+  'stablelm',
+  'arcee',
+  'nemotron',
+  'exaone',
+  'helium',
 ];
 const devices = ['cpu', 'npu', 'gpu', 'qnn', 'openvino', 'vitisai', 'htp', 'hexagon', 'cuda'];
 

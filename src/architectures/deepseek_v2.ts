@@ -1,5 +1,6 @@
 import { type ConfigReader, INERT_KEYS, openConfig, SIZE_KEYS } from '../blocks/config.js';
-import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights } from '../blocks/decoder.js';
+import { decoderWeights, drawDecoder, layerPath } from '../blocks/decoder.js';
+import { preNormLayer, preNormWeights } from '../blocks/layers.js';
 import {
   LATENT_ATTENTION_KEYS,
   type LatentAttentionConfig,

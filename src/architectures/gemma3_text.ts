@@ -1,23 +1,10 @@
 import { selfAttention, selfAttentionWeights } from '../blocks/attention.js';
-import {
-  ConfigReader,
-  decoderSizes,
-  INERT_KEYS,
-  layerWindows,
-  openConfig,
-  refuse,
-  SIZE_KEYS,
-} from '../blocks/config.js';
-import {
-  decoderWeights,
-  drawDecoder,
-  layerPath,
-  onePlusNorms,
-  sandwichNormLayer,
-  sandwichNormWeights,
-} from '../blocks/decoder.js';
+import { type ConfigReader, decoderSizes, INERT_KEYS, layerWindows, openConfig, SIZE_KEYS } from '../blocks/config.js';
+import { decoderWeights, drawDecoder, layerPath } from '../blocks/decoder.js';
+import { layerRopes } from '../blocks/layer-ropes.js';
+import { onePlusNorms, sandwichNormLayer, sandwichNormWeights } from '../blocks/layers.js';
 import { type ActivationName, activationOf, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
-import { ROPE_KEYS, type RopeParameters, ropeFrequencies, rotaryTables, standardRope } from '../blocks/rope.js';
+import { ROPE_KEYS, type RopeParameters, ropeFrequencies, rotaryTables } from '../blocks/rope.js';
 import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
 
 interface Gemma3TextConfig extends DecoderConfig {
@@ -64,43 +51,6 @@ const attention = (config: Gemma3TextConfig) => ({
 /** Names of the local rope's tables end in this. */
 const LOCAL = '_local';
 
-/**
- * The ropes of layers without and with a window: their entries of `rope_parameters` (transformers 5), or `rope_theta` and
- * `rope_local_base_freq`. `rope_scaling` is put over the first one's entry; a length beside the ropes is not read.
- */
-function ropes(reader: ConfigReader, maxPositions: number): { rope: RopeParameters; local_rope: RopeParameters } {
-  const { original_max_position_embeddings: _, ...config } = reader.config;
-  const { full_attention = null, sliding_attention = null, ...flat } = reader.object('rope_parameters') ?? {};
-  const scaling = reader.object('rope_scaling');
-  const entries = new ConfigReader({ full_attention, sliding_attention });
-  const [full, local] = [entries.object('full_attention'), entries.object('sliding_attention')];
-  if (scaling && reader.has('rope_parameters') && !full) {
-    refuse('rope_parameters', reader.config.rope_parameters, 'an entry "full_attention", which "rope_scaling" changes');
-  }
-  // an entry that is not there has the rope_type "default", which a "type" in rope_scaling does not change
-  const settings = { ...(full ?? { rope_type: 'default' }), ...scaling };
-  const beside = new ConfigReader(config, reader.note);
-  const rope = standardRope(beside, settings, { maxPositions, defaultTheta: 1e6 });
-  const { rope_theta: __, rope_local_base_freq: base, ...rest } = config;
-  const ofWindows = base === undefined ? rest : { ...rest, rope_theta: base };
-  const local_rope = standardRope(new ConfigReader(ofWindows, reader.note), { ...local }, { maxPositions });
-  if (Object.keys(flat).some((key) => key !== 'truncate')) {
-    reader.note(
-      'config.json: "rope_parameters" has settings beside its entries for each kind of layer: they are passed over, as ' +
-        `transformers does for this family; rope_theta is ${rope.rope_theta}, and ${local_rope.rope_theta} with a window.`,
-    );
-  }
-  if (full && scaling && Object.keys(scaling).some((key) => key in full && full[key] !== scaling[key])) {
-    reader.note(
-      'config.json: "rope_scaling" is put over the entry "full_attention" of "rope_parameters", as transformers does; ' +
-        `rope_theta is ${rope.rope_theta}.`,
-    );
-  }
-  // transformers looks for it beside the entries
-  const truncate = flat.truncate === undefined || Boolean(flat.truncate);
-  return { rope: { ...rope, truncate }, local_rope: { ...local_rope, truncate } };
-}
-
 const cap = (reader: ConfigReader, key: string) => (reader.has(key) ? reader.positive(key) : 0);
 
 /** Gemma 3's text model (transformers: models/gemma3): five layers slide with a rope of their own, the sixth sees all. */
@@ -131,7 +81,11 @@ export default {
       query_pre_attn_scalar: reader.positive('query_pre_attn_scalar', 256),
       final_logit_softcapping: cap(reader, 'final_logit_softcapping'),
       windows: layerWindows(reader, sizes.num_hidden_layers, window, (layer) => (layer + 1) % pattern !== 0),
-      ...ropes(reader, sizes.max_position_embeddings),
+      ...layerRopes(reader, {
+        maxPositions: sizes.max_position_embeddings,
+        defaultTheta: 1e6,
+        localTheta: { key: 'rope_local_base_freq', default: 1e4 },
+      }),
     };
   },
 

@@ -8,9 +8,17 @@ import {
   SIZE_KEYS,
   sameWindows,
 } from '../blocks/config.js';
-import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights } from '../blocks/decoder.js';
+import { decoderWeights, drawDecoder, layerPath, rowsOf } from '../blocks/decoder.js';
+import { preNormLayer, preNormWeights } from '../blocks/layers.js';
 import { type ActivationName, activationOf, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
-import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
+import {
+  ROPE_KEYS,
+  type RopeParameters,
+  ropeFrequencies,
+  ropeParameters,
+  rotaryTables,
+  rotatedValues,
+} from '../blocks/rope.js';
 import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
 import type { WeightSource } from '../core/weights.js';
 
@@ -55,17 +63,6 @@ function rope(reader: ConfigReader, maxPositions: number): RopeParameters {
   return { ...parameters, rope_type: type };
 }
 
-/** The parts of one stored matrix, named as other families store them: one below the other, `heights` rows each. */
-function rowsOf(name: string, heights: Record<string, number>): Record<string, WeightSource> {
-  const parts: Record<string, WeightSource> = {};
-  let from = 0;
-  for (const [part, height] of Object.entries(heights)) {
-    parts[part] = { rows: name, from, to: from + height };
-    from += height;
-  }
-  return parts;
-}
-
 /** q, k and v of a layer are rows of one qkv_proj, gate and up of one gate_up_proj. */
 function fused(config: Phi3Config, index: number): Record<string, WeightSource> {
   const [attn, mlp] = [`${layerPath(index)}.self_attn`, `${layerPath(index)}.mlp`];
@@ -92,15 +89,13 @@ export default {
     const sizes = decoderSizes(reader, { max_position_embeddings: 4096 });
     const window = reader.has('sliding_window') ? reader.size('sliding_window') : undefined;
     const parameters = rope(reader, sizes.max_position_embeddings);
-    const rotated = Math.floor(sizes.head_dim * parameters.part);
-    if (rotated % 2 !== 0) refuse('partial_rotary_factor', parameters.part, `an even part of ${sizes.head_dim} values`);
     return {
       ...sizes,
       intermediate_size: reader.size('intermediate_size', 8192),
       hidden_act: activationOf(reader, 'hidden_act', 'silu'),
       rms_norm_eps: reader.positive('rms_norm_eps', 1e-5),
       windows: sameWindows(reader, sizes.num_hidden_layers, window),
-      rotary_dim: rotated,
+      rotary_dim: rotatedValues(parameters, sizes.head_dim),
       rope: parameters,
     };
   },

@@ -1,6 +1,7 @@
 import { selfAttention, selfAttentionWeights } from '../blocks/attention.js';
 import { decoderSizes, INERT_KEYS, layerWindows, openConfig, SIZE_KEYS } from '../blocks/config.js';
-import { decoderWeights, drawDecoder, layerPath, preNormLayer, preNormWeights } from '../blocks/decoder.js';
+import { decoderWeights, drawDecoder, layerPath } from '../blocks/decoder.js';
+import { preNormLayer, preNormWeights } from '../blocks/layers.js';
 import { type ActivationName, activationOf, gatedMlp, gatedMlpWeights } from '../blocks/mlp.js';
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
 import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';

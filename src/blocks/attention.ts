@@ -1,6 +1,7 @@
 import type { DecoderConfig } from '../core/architecture.js';
 import type { GraphBuilder, Value } from '../graph/builder.js';
-import { linear, rmsNorm } from './decoder.js';
+import { linear } from './decoder.js';
+import { type NormForm, norm, normWeights } from './norm.js';
 import { rotaryNames } from './rope.js';
 
 /** Grouped-query attention of a family; names of weights follow transformers' `self_attn`. */
@@ -9,8 +10,12 @@ export interface AttentionDrawing {
   /** Biases on q, k and v, and on the output projection. */
   qkvBias: boolean;
   outputBias: boolean;
+  /** Name of the output projection where it is not `o_proj`. */
+  output?: string;
   /** Epsilon of a norm over each head of q and k, where the family has one. */
   headNormEps?: number;
+  /** Another norm of q and k, before the rotation. */
+  queryKeyNorm?: QueryKeyNorm;
   /** Window of this layer in tokens, the own one included; 0 for none. */
   window: number;
   /** Factor on q k^T; 1/sqrt(head_dim) unless the family says otherwise. */
@@ -20,8 +25,20 @@ export interface AttentionDrawing {
   rope?: string | null;
   /** Values of each head that are rotated, its first; all unless the family says otherwise. */
   rotaryDim?: number;
+  /** Whether pairs (2i, 2i + 1) are rotated instead of (i, i + r/2). */
+  interleaved?: boolean;
+  /** Growth of the queries with their position: times 1 + beta ln(1 + floor(position / length)). */
+  queryGrowth?: { beta: number; length: number };
   /** Draws q, k and v where the checkpoint stores them fused. */
   project?: (g: GraphBuilder, x: Value, path: string) => { q: Value; k: Value; v: Value };
+}
+
+/** A norm of q and k by its names: over each head, or over all of them at once. */
+export interface QueryKeyNorm {
+  q: string;
+  k: string;
+  form: NormForm;
+  whole?: boolean;
 }
 
 /** Rotates each head of [.., heads * head_dim] by the position of its token. */
@@ -53,6 +70,12 @@ export function rotary(
   );
 }
 
+/** The norm of q and k that a drawing asks for, if any. */
+function normOf(drawing: Pick<AttentionDrawing, 'headNormEps' | 'queryKeyNorm'>): QueryKeyNorm | undefined {
+  if (drawing.queryKeyNorm || drawing.headNormEps === undefined) return drawing.queryKeyNorm;
+  return { q: 'q_norm', k: 'k_norm', form: drawing.headNormEps };
+}
+
 /** Causal self-attention on x [.., hidden_size], weights under `<path>.q_proj` and so on. */
 export function selfAttention(
   g: GraphBuilder,
@@ -71,12 +94,18 @@ export function selfAttention(
       k: project('k_proj', kvHeads * headDim),
       v: project('v_proj', kvHeads * headDim),
     };
-    if (drawing.headNormEps !== undefined) {
-      q = rmsNorm(g, q, 'q_norm/SimplifiedLayerNormalization', `${path}.q_norm`, drawing.headNormEps, headDim);
-      k = rmsNorm(g, k, 'k_norm/SimplifiedLayerNormalization', `${path}.k_norm`, drawing.headNormEps, headDim);
+    const normed = normOf(drawing);
+    if (normed) {
+      const size = normed.whole ? undefined : headDim;
+      q = norm(g, q, 'q_norm/SimplifiedLayerNormalization', `${path}.${normed.q}`, normed.form, size);
+      k = norm(g, k, 'k_norm/SimplifiedLayerNormalization', `${path}.${normed.k}`, normed.form, size);
+    }
+    if (drawing.queryGrowth) {
+      const { beta, length } = drawing.queryGrowth;
+      q = g.node('PositionScale', 'q_growth/Mul', [q], { beta: { float: beta }, length }, q.shape.at(-1)!);
     }
     if (drawing.rope !== null) {
-      const form = { suffix: drawing.rope, rotaryDim: drawing.rotaryDim };
+      const form = { suffix: drawing.rope, rotaryDim: drawing.rotaryDim, interleaved: drawing.interleaved };
       q = rotary(g, q, 'q_rotary/RotaryEmbedding', heads, headDim, drawing.positions, form);
       k = rotary(g, k, 'k_rotary/RotaryEmbedding', kvHeads, headDim, drawing.positions, form);
     }
@@ -96,18 +125,21 @@ export function selfAttention(
       },
       heads * headDim,
     );
-    return linear(g, attended, 'o_proj/MatMul', `${path}.o_proj`, hidden, drawing.outputBias);
+    const output = drawing.output ?? 'o_proj';
+    return linear(g, attended, 'o_proj/MatMul', `${path}.${output}`, hidden, drawing.outputBias);
   });
 }
 
 /** Names of the weights that `selfAttention` draws. */
 export function selfAttentionWeights(
   path: string,
-  drawing: Pick<AttentionDrawing, 'qkvBias' | 'outputBias' | 'headNormEps'>,
+  drawing: Pick<AttentionDrawing, 'qkvBias' | 'outputBias' | 'output' | 'headNormEps' | 'queryKeyNorm'>,
 ): string[] {
-  const names = ['q_proj', 'k_proj', 'v_proj', 'o_proj'].map((each) => `${path}.${each}.weight`);
+  const output = drawing.output ?? 'o_proj';
+  const names = ['q_proj', 'k_proj', 'v_proj', output].map((each) => `${path}.${each}.weight`);
   if (drawing.qkvBias) names.push(...['q_proj', 'k_proj', 'v_proj'].map((each) => `${path}.${each}.bias`));
-  if (drawing.outputBias) names.push(`${path}.o_proj.bias`);
-  if (drawing.headNormEps !== undefined) names.push(`${path}.q_norm.weight`, `${path}.k_norm.weight`);
+  if (drawing.outputBias) names.push(`${path}.${output}.bias`);
+  const normed = normOf(drawing);
+  if (normed) for (const each of [normed.q, normed.k]) names.push(...normWeights(`${path}.${each}`, normed.form));
   return names;
 }

@@ -2,20 +2,7 @@ import type { DecoderConfig } from '../core/architecture.js';
 import type { Graph } from '../core/graph.js';
 import type { WeightSource } from '../core/weights.js';
 import { GraphBuilder, type Value } from '../graph/builder.js';
-
-/** Root-mean-square norm with a learned gain, Hugging Face name `<path>.weight`. */
-export function rmsNorm(
-  g: GraphBuilder,
-  x: Value,
-  segment: string,
-  path: string,
-  epsilon: number,
-  size?: number,
-): Value {
-  const width = x.shape.at(-1) as number;
-  const gamma = g.weight(`${path}.weight`, [size ?? width], 'float');
-  return g.node('RmsNorm', segment, [x, gamma], { epsilon: { float: epsilon } }, width);
-}
+import { type NormForm, norm } from './norm.js';
 
 /** A linear layer, Hugging Face names `<path>.weight` [outputs, inputs] and `<path>.bias`. */
 export function linear(
@@ -37,7 +24,12 @@ export function linear(
 }
 
 /** Names of the ends of a decoder, the same in every family of transformers. */
-export const ENDS = { embedding: 'model.embed_tokens.weight', norm: 'model.norm', head: 'lm_head.weight' };
+export const ENDS = {
+  embedding: 'model.embed_tokens.weight',
+  norm: 'model.norm',
+  head: 'lm_head.weight',
+  headBias: 'lm_head.bias',
+};
 
 /** The LM head as a weight: its own tensor, or the embedding table where the two are tied. */
 export function headSource(config: DecoderConfig): Record<string, WeightSource> {
@@ -46,7 +38,12 @@ export function headSource(config: DecoderConfig): Record<string, WeightSource> 
 
 /** What a family adds around its layers. */
 export interface DecoderDrawing {
-  norm_eps: number;
+  /** Epsilon of the final norm, or its form where it is a LayerNorm. */
+  norm_eps: NormForm;
+  /** Name of the final norm where it is not transformers' usual one. */
+  norm?: string;
+  /** Whether the head has a bias. */
+  headBias?: boolean;
   /** Factor on the embeddings (gemma, granite). */
   embeddingScale?: number;
   /** Factor on the logits (granite). */
@@ -85,11 +82,12 @@ export function drawDecoder(
   const last = `layers.${config.num_hidden_layers}`;
   x = g.hidden(
     g.scope('model', () =>
-      g.scope(last, () => rmsNorm(g, x, 'final_norm_layernorm/LayerNorm', ENDS.norm, drawing.norm_eps)),
+      g.scope(last, () => norm(g, x, 'final_norm_layernorm/LayerNorm', drawing.norm ?? ENDS.norm, drawing.norm_eps)),
     ),
   );
   const head = g.weight(ENDS.head, [vocabulary, hidden], 'lm_head');
-  let logits = g.node('Linear', 'lm_head/MatMul', [x, head], {}, vocabulary);
+  const headBias = drawing.headBias ? g.weight(ENDS.headBias, [vocabulary], 'float') : undefined;
+  let logits = g.node('Linear', 'lm_head/MatMul', [x, head, headBias], {}, vocabulary);
   if (drawing.logitsScale !== undefined) {
     logits = g.node('Scale', 'lm_head/Mul', [logits], { factor: { float: drawing.logitsScale } }, vocabulary);
   }
@@ -115,76 +113,25 @@ export function stored(names: string[]): Record<string, WeightSource> {
 export const layerPath = (index: number) => `model.layers.${index}`;
 
 /**
- * A pre-norm layer: x + attend(norm(x)), then y + feedForward(norm(y)). `factor` multiplies what is added (granite).
- * Both norms carry transformers' names.
+ * The weights of a decoder under the checkpoint's own names: those that `layer` lists for each layer, and the ends, of
+ * which `ends` names those beside the embedding table and the head.
  */
-export function preNormLayer(
-  g: GraphBuilder,
-  x: Value,
-  index: number,
-  epsilon: number,
-  attend: (x: Value) => Value,
-  feedForward: (x: Value) => Value,
-  factor?: number,
-): Value {
-  const norm = (value: Value, which: string) =>
-    rmsNorm(g, value, `${which}/LayerNorm`, `${layerPath(index)}.${which}`, epsilon);
-  const scaled = (value: Value, segment: string) =>
-    factor === undefined
-      ? value
-      : g.node('Scale', segment, [value], { factor: { float: factor } }, value.shape.at(-1)!);
-  const middle = residual(g, x, scaled(attend(norm(x, 'input_layernorm')), 'attn/Mul'), 'attn/Add');
-  const added = scaled(feedForward(norm(middle, 'post_attention_layernorm')), 'mlp/Scale');
-  return residual(g, middle, added, 'mlp/Add');
-}
-
-/**
- * A layer with norms on both sides: x + norm(attend(norm(x))), then y + norm(feedForward(norm(y))). The four norms
- * carry transformers' names.
- */
-export function sandwichNormLayer(
-  g: GraphBuilder,
-  x: Value,
-  index: number,
-  epsilon: number,
-  attend: (x: Value) => Value,
-  feedForward: (x: Value) => Value,
-): Value {
-  const norm = (value: Value, which: string) =>
-    rmsNorm(g, value, `${which}/LayerNorm`, `${layerPath(index)}.${which}`, epsilon);
-  const attended = norm(attend(norm(x, 'input_layernorm')), 'post_attention_layernorm');
-  const middle = residual(g, x, attended, 'attn/Add');
-  const fed = norm(feedForward(norm(middle, 'pre_feedforward_layernorm')), 'post_feedforward_layernorm');
-  return residual(g, middle, fed, 'mlp/Add');
-}
-
-/** Names of the weights that `sandwichNormLayer` draws itself. */
-export function sandwichNormWeights(index: number): string[] {
-  return ['input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm'].map(
-    (which) => `${layerPath(index)}.${which}.weight`,
-  );
-}
-
-/** Gains that are stored less one: x * (1 + weight). Takes the weights of a family and replaces those of its norms. */
-export function onePlusNorms(weights: Record<string, WeightSource>): Record<string, WeightSource> {
-  return Object.fromEntries(
-    Object.entries(weights).map(([name, source]) => [
-      name,
-      name.endsWith('norm.weight') ? { plus: source, constant: 1 } : source,
-    ]),
-  );
-}
-
-/** Names of the weights that `preNormLayer` draws itself. */
-export function preNormWeights(index: number): string[] {
-  return ['input_layernorm', 'post_attention_layernorm'].map((which) => `${layerPath(index)}.${which}.weight`);
-}
-
-/** The weights of a decoder under the checkpoint's own names: ends, and those that `layer` lists for each layer. */
 export function decoderWeights(
   config: DecoderConfig,
   layer: (index: number) => string[],
+  ends: string[] = [`${ENDS.norm}.weight`],
 ): Record<string, WeightSource> {
   const layers = Array.from({ length: config.num_hidden_layers }, (_, index) => layer(index));
-  return { ...stored([ENDS.embedding, ...layers.flat(), `${ENDS.norm}.weight`]), ...headSource(config) };
+  return { ...stored([ENDS.embedding, ...layers.flat(), ...ends]), ...headSource(config) };
+}
+
+/** The parts of one stored matrix, named as other families store them: one below the other, `heights` rows each. */
+export function rowsOf(name: string, heights: Record<string, number>): Record<string, WeightSource> {
+  const parts: Record<string, WeightSource> = {};
+  let from = 0;
+  for (const [part, height] of Object.entries(heights)) {
+    parts[part] = { rows: name, from, to: from + height };
+    from += height;
+  }
+  return parts;
 }

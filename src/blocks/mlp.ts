@@ -56,3 +56,34 @@ export function gatedMlpWeights(path: string, bias = false): string[] {
     bias ? [`${path}.${each}.weight`, `${path}.${each}.bias`] : [`${path}.${each}.weight`],
   );
 }
+
+/** Names of the two matrices of an MLP without a gate. */
+export interface PlainMlpNames {
+  up: string;
+  down: string;
+}
+
+/** MLP without a gate: down(f(up x)), weights under `<path>.<names.up>` and `<path>.<names.down>`. */
+export function plainMlp(
+  g: GraphBuilder,
+  x: Value,
+  path: string,
+  names: PlainMlpNames,
+  intermediate: number,
+  activation: ActivationName,
+  bias: boolean,
+): Value {
+  const hidden = x.shape.at(-1) as number;
+  return g.scope('mlp', () => {
+    const raised = linear(g, x, `${names.up}/MatMul`, `${path}.${names.up}`, intermediate, bias);
+    const bent = g.node('Activation', 'act_fn', [raised], { function: activation }, intermediate);
+    return linear(g, bent, `${names.down}/MatMul`, `${path}.${names.down}`, hidden, bias);
+  });
+}
+
+/** Names of the weights that `plainMlp` draws. */
+export function plainMlpWeights(path: string, names: PlainMlpNames, bias: boolean): string[] {
+  return [names.up, names.down].flatMap((each) =>
+    bias ? [`${path}.${each}.weight`, `${path}.${each}.bias`] : [`${path}.${each}.weight`],
+  );
+}

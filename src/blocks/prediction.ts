@@ -2,7 +2,8 @@ import type { DecoderConfig } from '../core/architecture.js';
 import type { Graph } from '../core/graph.js';
 import type { WeightSource } from '../core/weights.js';
 import { GraphBuilder, type Value } from '../graph/builder.js';
-import { layerPath, linear, rmsNorm } from './decoder.js';
+import { layerPath, linear } from './decoder.js';
+import { rmsNorm } from './norm.js';
 
 /** Name of the graph that predicts the token after the next one. */
 export const PREDICTION_GRAPH = 'mtp';

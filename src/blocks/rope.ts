@@ -38,6 +38,9 @@ const SETTINGS = [
 /** Settings of a rope that matter and are not drawn, with their neutral values. */
 const UNSUPPORTED = { llama_4_scaling_beta: [null, 0] };
 
+/** Where a rope repeats its model's length: nothing reads it. */
+const REPEATED = ['max_position_embeddings'];
+
 /** Kinds of layers that may have a rope of their own. */
 const LAYER_KINDS = ['full_attention', 'sliding_attention'];
 
@@ -67,6 +70,10 @@ export interface RopeRules {
   defaultTheta?: number;
   /** Whether the family rotates a part of each head (`partial_rotary_factor`); others ignore it or cannot have it. */
   rotatesPart?: boolean;
+  /** That part where the config does not name it: 1 if not given. */
+  defaultPart?: number;
+  /** Whether the family's queries grow with their position (`llama_4_scaling_beta`). */
+  growsQueries?: boolean;
   /** The original length where none stands beside the rope, in a family that never reads the one inside. */
   lengthBeside?: number;
 }
@@ -82,7 +89,7 @@ export function unknownRopeKeys(config: JsonObject): string[] {
     if (!isObject(value)) return [];
     return Object.keys(value).flatMap((key) => {
       if (LAYER_KINDS.includes(key)) return within(value[key], `${path}.${key}`);
-      return SETTINGS.includes(key) || Object.hasOwn(UNSUPPORTED, key) ? [] : [`${path}.${key}`];
+      return [...SETTINGS, ...REPEATED, ...Object.keys(UNSUPPORTED)].includes(key) ? [] : [`${path}.${key}`];
     });
   };
   return ['rope_parameters', 'rope_scaling'].flatMap((key) => within(config[key], key)).sort();
@@ -142,16 +149,23 @@ function sameRope(a: RopeParameters, b: RopeParameters): boolean {
 export function standardRope(
   config: ConfigReader,
   settings: JsonObject,
-  { maxPositions, defaultTheta = 10000, rotatesPart = false, lengthBeside }: RopeRules,
+  {
+    maxPositions,
+    defaultTheta = 10000,
+    rotatesPart = false,
+    defaultPart = 1,
+    growsQueries = false,
+    lengthBeside,
+  }: RopeRules,
 ): RopeParameters {
-  refuseUnsupportedKeys(settings, UNSUPPORTED, 'rope_parameters.');
+  if (!growsQueries) refuseUnsupportedKeys(settings, UNSUPPORTED, 'rope_parameters.');
   const reader = new ConfigReader(settings, config.note);
   // transformers: where a key stands its value counts, null as well
   const { rope_theta: beside = defaultTheta } = config.config;
   const theta = new ConfigReader({ rope_theta: beside, ...settings }).positive('rope_theta');
   tellApart(config, settings, 'rope_theta');
   const type = ropeType(reader);
-  const part = rotatedPart(config, settings, { type, rotatesPart });
+  const part = rotatedPart(config, settings, { type, rotatesPart, defaultPart });
   return {
     rope_type: type,
     rope_theta: theta,
@@ -220,10 +234,12 @@ const SCALED_BY_LENGTH = ['yarn', 'llama3', 'longrope', 'su'];
 function rotatedPart(
   config: ConfigReader,
   settings: JsonObject,
-  { type, rotatesPart }: { type: string; rotatesPart: boolean },
+  { type, rotatesPart, defaultPart }: { type: string; rotatesPart: boolean; defaultPart: number },
 ): number {
   const key = 'partial_rotary_factor';
-  const value = key in settings ? settings[key] : (config.config[key] ?? 1);
+  // transformers: a null beside the rope counts as none, but takes the place of the family's default
+  const { [key]: beside = defaultPart } = config.config;
+  const value = key in settings ? settings[key] : (beside ?? 1);
   if (value === 1) return 1;
   if (rotatesPart) {
     tellApart(config, settings, key);
@@ -234,6 +250,13 @@ function rotatedPart(
     `config.json: "${key}" is ${show(value)}: passed over, as transformers rotates whole heads in this family.`,
   );
   return 1;
+}
+
+/** How many values of each head are rotated, in a family that rotates a part. */
+export function rotatedValues({ part }: RopeParameters, headDim: number): number {
+  const rotated = Math.floor(headDim * part);
+  if (rotated % 2 !== 0) refuse('partial_rotary_factor', part, `an even part of ${headDim} values`);
+  return rotated;
 }
 
 /** theta^(2i/dim) in float32, as torch computes it from an arange. */

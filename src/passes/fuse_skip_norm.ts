@@ -7,6 +7,20 @@ function spansRow(graph: Graph, node: GraphNode): boolean {
   return graph.values[node.inputs[0]].shape.at(-1) === graph.weights[node.inputs[1]].shape[0];
 }
 
+/** A norm as the operators that it becomes: alone, and together with the Add in front of it. */
+const FORMS: Record<string, { alone: string; fused: string }> = {
+  RmsNorm: { alone: 'SimplifiedLayerNormalization', fused: 'SkipSimplifiedLayerNormalization' },
+  LayerNorm: { alone: 'LayerNormalization', fused: 'SkipLayerNormalization' },
+};
+
+/** The gain of a norm, and its shift where there is one. */
+const constantsOf = (node: GraphNode, into: Replacement) => node.inputs.slice(1).map((name) => floatWeight(into, name));
+
+function alone(node: GraphNode, into: Replacement, x: string, output?: string): string {
+  const attributes = { axis: -1, epsilon: { float: float(node, 'epsilon') }, stash_type: 1 };
+  return into.onnx(FORMS[node.op].alone, node.name, [x, ...constantsOf(node, into)], attributes, output);
+}
+
 function perHead(node: GraphNode, into: Replacement, graph: Graph): void {
   const [x, gamma] = node.inputs;
   const size = graph.weights[gamma].shape[0];
@@ -16,23 +30,15 @@ function perHead(node: GraphNode, into: Replacement, graph: Graph): void {
     x,
     draft.constant('INT64', [0, -1, width / size, size]),
   ]);
-  const normed = into.onnx('SimplifiedLayerNormalization', node.name, [heads, floatWeight(into, gamma)], {
-    axis: -1,
-    epsilon: { float: float(node, 'epsilon') },
-    stash_type: 1,
-  });
-  into.onnx(
-    'Reshape',
-    `${node.name}/Reshape_2`,
-    [normed, draft.constant('INT64', [0, -1, width])],
-    {},
-    node.outputs[0],
-  );
+  const normed = alone(node, into, heads);
+  const shape = draft.constant('INT64', [0, -1, width]);
+  into.onnx('Reshape', `${node.name}/Reshape_2`, [normed, shape], {}, node.outputs[0]);
 }
 
 /**
- * RmsNorm -> SimplifiedLayerNormalization; an Add whose sum feeds a norm and nothing before it -> its
- * SkipSimplifiedLayerNormalization, whose fourth output is the residual stream. Norms per head are reshaped around.
+ * RmsNorm and LayerNorm -> SimplifiedLayerNormalization and LayerNormalization; an Add whose sum feeds a norm and nothing
+ * before it -> its SkipSimplifiedLayerNormalization or SkipLayerNormalization, whose fourth output is the residual
+ * stream. Norms per head are reshaped around.
  */
 export const fuseSkipNorm: Pass = (graph) => {
   const draft = new GraphDraft(graph);
@@ -40,12 +46,12 @@ export const fuseSkipNorm: Pass = (graph) => {
   const nodes: GraphNode[] = [];
   const fused = new Set<GraphNode>();
   for (const node of graph.nodes) {
-    if (node.op !== 'RmsNorm' || node.domain !== 'halfbyte') {
+    if (!Object.hasOwn(FORMS, node.op) || node.domain !== 'halfbyte') {
       nodes.push(node);
       continue;
     }
     const into = new Replacement(draft, node);
-    const [x, gamma] = node.inputs;
+    const [x] = node.inputs;
     const add = made.get(x);
     if (!spansRow(graph, node)) {
       perHead(node, into, graph);
@@ -53,21 +59,15 @@ export const fuseSkipNorm: Pass = (graph) => {
       fused.add(add);
       into.push({
         name: node.name.replace(/LayerNorm$/, 'SkipLayerNorm'),
-        op: 'SkipSimplifiedLayerNormalization',
+        op: FORMS[node.op].fused,
         domain: 'com.microsoft',
-        inputs: [...add.inputs, floatWeight(into, gamma)],
+        inputs: [...add.inputs, ...constantsOf(node, into)],
         outputs: [node.outputs[0], '', '', x],
         attributes: { epsilon: { float: float(node, 'epsilon') } },
       });
       nodes.splice(nodes.indexOf(add), 1);
     } else {
-      into.onnx(
-        'SimplifiedLayerNormalization',
-        node.name,
-        [x, floatWeight(into, gamma)],
-        { axis: -1, epsilon: { float: float(node, 'epsilon') }, stash_type: 1 },
-        node.outputs[0],
-      );
+      alone(node, into, x, node.outputs[0]);
     }
     nodes.push(...into.nodes);
   }

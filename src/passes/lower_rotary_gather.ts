@@ -4,23 +4,29 @@ import { GraphDraft, integer, Replacement } from '../graph/rewrite.js';
 import { callPositions, prelude } from './static_positions.js';
 import { floatWeight } from './weight_initializers.js';
 
-/** Cosines and sines of the call's positions, [1, tokens, 1, rotary_dim] each, the sines negative in their first half. */
+/**
+ * Cosines and sines of the call's positions, [1, tokens, 1, rotary_dim] each: both values of a pair have its angle, and the
+ * sine is negative for the first of them.
+ */
 interface Angles {
   cos: string;
   sin: string;
 }
 
-/** Rows of a pair of tables at the call's positions, doubled so that one product covers both halves of a head. */
-function angles(into: Replacement, [cosTable, sinTable]: string[], tokens: number): Angles {
+/** Rows of a pair of tables at the call's positions, doubled so that one product covers both values of each pair. */
+function angles(into: Replacement, [cosTable, sinTable]: string[], tokens: number, interleaved: boolean): Angles {
   const { graph } = into;
-  const path = `/model/rotary/${cosTable}`;
+  const path = `/model/rotary/${cosTable}${interleaved ? '/pairs' : ''}`;
   const positions = callPositions(into, tokens);
   const list = into.onnx('Reshape', '/model/positions/Reshape', [positions, graph.constant('INT64', [tokens])]);
   const half = graph.graph.weights[cosTable].shape[1];
   const rows = (table: string, which: string) =>
     into.onnx('Gather', `${path}/${which}/Gather`, [floatWeight(into, table), list], { axis: 0 });
   const doubled = (parts: string[], which: string) => {
-    const joined = into.onnx('Concat', `${path}/${which}/Concat`, parts, { axis: -1 });
+    const column = (part: string, index: number) =>
+      into.onnx('Reshape', `${path}/${which}/Reshape_${index}`, [part, graph.constant('INT64', [tokens, half, 1])]);
+    const sides = interleaved ? parts.map(column) : parts;
+    const joined = into.onnx('Concat', `${path}/${which}/Concat`, sides, { axis: -1 });
     const shape = graph.constant('INT64', [1, tokens, 1, 2 * half]);
     return into.onnx('Reshape', `${path}/${which}/Reshape`, [joined, shape]);
   };
@@ -32,8 +38,8 @@ function angles(into: Replacement, [cosTable, sinTable]: string[], tokens: numbe
 const widest = (range: ValueRange | undefined) => (range ? Math.max(-range.min, range.max) : undefined);
 
 /**
- * Rotary -> x * cos + swap(x) * sin with rows of the tables gathered by the call's positions: swap exchanges the halves
- * of each rotated part, and the sign of transformers' rotate_half stands in the sines.
+ * Rotary -> x * cos + swap(x) * sin with rows of the tables gathered by the call's positions: swap exchanges the values
+ * of each pair, and the sign of transformers' rotate_half stands in the sines.
  */
 export function lowerRotaryByGather(tokens: number): Pass {
   return (graph) => {
@@ -43,10 +49,12 @@ export function lowerRotaryByGather(tokens: number): Pass {
     const nodes = graph.nodes.flatMap((node) => {
       if (node.op !== 'Rotary' || node.domain !== 'halfbyte') return [node];
       const tables = node.inputs.slice(1);
-      let turned = known.get(tables.join());
+      const interleaved = integer(node, 'interleaved') !== 0;
+      const key = `${tables} ${interleaved}`;
+      let turned = known.get(key);
       if (!turned) {
-        turned = angles(front, tables, tokens);
-        known.set(tables.join(), turned);
+        turned = angles(front, tables, tokens, interleaved);
+        known.set(key, turned);
         for (const table of tables) boundTable(draft, table);
       }
       const into = new Replacement(draft, node);
@@ -69,7 +77,6 @@ function boundTable({ graph }: GraphDraft, table: string): void {
 function rotate(into: Replacement, node: GraphNode, { cos, sin }: Angles, tokens: number): void {
   const { graph: draft } = into;
   const { name } = node;
-  if (integer(node, 'interleaved') !== 0) throw new Error(`${name}: interleaved rotary has no lowering here`);
   const [heads, headDim] = [integer(node, 'heads'), integer(node, 'head_dim')];
   const [offset, rotaryDim] = [integer(node, 'offset'), integer(node, 'rotary_dim')];
   const numbers = (...values: number[]) => draft.constant('INT64', values);
@@ -79,12 +86,20 @@ function rotate(into: Replacement, node: GraphNode, { cos, sin }: Angles, tokens
   const whole = rotaryDim === headDim;
   const part = whole ? split : columns(split, offset, offset + rotaryDim, 'part');
   const middle = rotaryDim / 2;
-  const swapped = into.onnx(
-    'Concat',
-    `${name}/swap/Concat`,
-    [columns(part, middle, rotaryDim, 'second'), columns(part, 0, middle, 'first')],
-    { axis: -1 },
-  );
+  const exchanged = (value: string, at: number, end: number) =>
+    into.onnx('Concat', `${name}/swap/Concat`, [columns(value, at, end, 'second'), columns(value, 0, at, 'first')], {
+      axis: -1,
+    });
+  const shaped = (value: string, segment: string, ...shape: number[]) =>
+    into.onnx('Reshape', `${name}/${segment}/Reshape`, [value, numbers(...shape)]);
+  const swapped =
+    integer(node, 'interleaved') === 0
+      ? exchanged(part, middle, rotaryDim)
+      : shaped(
+          exchanged(shaped(part, 'pairs', 1, tokens, heads * middle, 2), 1, 2),
+          'swapped',
+          ...[1, tokens, heads, rotaryDim],
+        );
   const [direct, crossed] = [`${name}/direct`, `${name}/crossed`];
   into.onnx('Mul', `${name}/cos/Mul`, [part, cos], {}, direct);
   into.onnx('Mul', `${name}/sin/Mul`, [swapped, sin], {}, crossed);

@@ -13,9 +13,13 @@ function matrixInputs(graph: Graph): [weight: string, value: string][] {
   });
 }
 
-/** Constants of a node that integer activations meet: a norm's gain, a bias. */
+/** Constants of a node that integer activations meet: a norm's gain and shift, a bias. */
 const constantsOf = ({ op, inputs }: GraphNode): string[] =>
-  op === 'RmsNorm' ? [inputs[1]] : op === 'Linear' ? inputs.slice(2).filter((name) => name !== '') : [];
+  op === 'RmsNorm' || op === 'LayerNorm'
+    ? inputs.slice(1)
+    : op === 'Linear'
+      ? inputs.slice(2).filter((name) => name !== '')
+      : [];
 
 /** Names of the ranges that a calibration of this graph has, and the input channels of each second moment. */
 export function calibratedNames(graph: Graph): { ranges: Set<string>; secondMoments: Map<string, number> } {

@@ -1,11 +1,11 @@
 import type { SemanticOperator } from '../graph/operators.js';
 import type { Operator } from './call.js';
 import { attention, latentAttention } from './operators/attention.js';
-import { activate, add, concat, multiply, scale, slice, softcap } from './operators/elementwise.js';
+import { activate, add, concat, multiply, positionScale, scale, slice, softcap } from './operators/elementwise.js';
 import { embedding } from './operators/embedding.js';
 import { experts } from './operators/experts.js';
 import { linear } from './operators/linear.js';
-import { rmsNorm } from './operators/norm.js';
+import { layerNorm, rmsNorm } from './operators/norm.js';
 import { rotary } from './operators/rotary.js';
 import { router } from './operators/router.js';
 
@@ -13,6 +13,7 @@ import { router } from './operators/router.js';
 export const OPERATORS: Record<SemanticOperator, Operator> = {
   Embedding: embedding,
   RmsNorm: rmsNorm,
+  LayerNorm: layerNorm,
   Linear: linear,
   Rotary: rotary,
   Attention: attention,
@@ -21,6 +22,7 @@ export const OPERATORS: Record<SemanticOperator, Operator> = {
   Add: add,
   Mul: multiply,
   Scale: scale,
+  PositionScale: positionScale,
   Softcap: softcap,
   Slice: slice,
   Concat: concat,
@@ -32,6 +34,7 @@ export const OPERATORS: Record<SemanticOperator, Operator> = {
 export const MIXES_TOKENS: ReadonlySet<string> = new Set<SemanticOperator>([
   'Embedding',
   'Rotary',
+  'PositionScale',
   'Attention',
   'LatentAttention',
 ]);

@@ -32,6 +32,24 @@ test('RmsNorm normalises the width or each head', async () => {
   close(heads.data, [3 / Math.sqrt(12.5), 8 / Math.sqrt(12.5), 0, 4 / Math.SQRT2]);
 });
 
+test('LayerNorm takes the mean off, over the width or each head, with a shift or without', async () => {
+  const x = activationOf([1, 3, 7, 1], 4);
+  const root = Math.sqrt((4 + 0 + 16 + 4) / 4 + 0.5);
+  const gamma = rowsOf([1, 2, 3, 4], 4);
+  const [whole] = await run('LayerNorm', [x, gamma, rowsOf([10, 20, 30, 40], 4)], { epsilon: { float: 0.5 } });
+  close(whole.data, [10 - 2 / root, 20, 30 + 12 / root, 40 - 8 / root], 4e-6);
+  const [plain] = await run('LayerNorm', [x, gamma], { epsilon: { float: 0.5 } });
+  close(plain.data, [-2 / root, 0, 12 / root, -8 / root]);
+  const [heads] = await run('LayerNorm', [x, rowsOf([1, 2], 2)], { epsilon: { float: 0 } });
+  close(heads.data, [-1, 2, 1, -2]);
+});
+
+test('PositionScale grows by the logarithm of whole lengths, from 0 in each sequence', async () => {
+  const x = activationOf([1, 1, 1, 2, 1], 1);
+  const [y] = await run('PositionScale', [x], { beta: { float: 0.5 }, length: 2 }, { lengths: [4, 1] });
+  close(y.data, [1, 1, 1 + 0.5 * Math.log(2), 2 * (1 + 0.5 * Math.log(2)), 1]);
+});
+
 test('Linear is x W^T + b', async () => {
   const x = activationOf([1, 2, 3, 4, 5, 6], 3);
   const [y] = await run('Linear', [x, rowsOf([1, 0, -1, 2, 2, 2], 3), rowsOf([10, 20], 2)]);

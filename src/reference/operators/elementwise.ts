@@ -36,6 +36,18 @@ export function scale(call: OperatorCall) {
   return map(activation(call, 0), (value) => value * factor);
 }
 
+/** x times 1 + beta ln(1 + floor(p / length)) at position p. */
+export function positionScale(call: OperatorCall) {
+  const x = activation(call, 0);
+  const [beta, length] = [number(call, 'beta'), number(call, 'length')];
+  const data = new Float32Array(x.data.length);
+  for (let token = 0; token < call.tokens; token++) {
+    const factor = 1 + beta * Math.log(1 + Math.floor(call.sequences.positions[token] / length));
+    for (let i = token * x.width; i < (token + 1) * x.width; i++) data[i] = x.data[i] * factor;
+  }
+  return { width: x.width, data };
+}
+
 /** cap * tanh(x / cap). */
 export function softcap(call: OperatorCall) {
   const cap = number(call, 'cap');

@@ -4,7 +4,7 @@ import type { ConvertOptions } from '../../core/options.js';
 import type { QuantizationArgs } from '../../core/scheme.js';
 import { alignPrompts } from '../../passes/align_prompts.js';
 import { assignSchemes } from '../../passes/assign_schemes.js';
-import { fuseGroupQueryAttention, lowerRotary } from '../../passes/fuse_gqa.js';
+import { fuseGroupQueryAttention, lowerPositionScale, lowerRotary } from '../../passes/fuse_gqa.js';
 import { fuseSkipNorm } from '../../passes/fuse_skip_norm.js';
 import { lowerElementwise } from '../../passes/lower_elementwise.js';
 import { lowerEmbedding } from '../../passes/lower_embedding.js';
@@ -67,6 +67,7 @@ export const OPERATORS: ReadonlySet<string> = new Set([
   ...['FusedMatMul', 'GatherBlockQuantized', 'GroupQueryAttention', 'MatMulNBits', 'RotaryEmbedding'].map(
     (op) => `com.microsoft.${op}`,
   ),
+  ...['Floor', 'LayerNormalization', 'Log', 'com.microsoft.SkipLayerNormalization'],
   'com.microsoft.SkipSimplifiedLayerNormalization',
   // batches padded on the left
   ...['ArgMax', 'GatherElements', 'GatherND', 'Max', 'Mod', 'Range', 'Unsqueeze'],
@@ -85,6 +86,7 @@ export function decoderPasses(options: ConvertOptions): Pass[] {
     lowerLatentAttention(options.mla),
     fuseGroupQueryAttention,
     lowerRotary,
+    lowerPositionScale,
     alignPrompts,
     lowerEmbedding,
     lowerRouter,

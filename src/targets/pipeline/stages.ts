@@ -25,7 +25,7 @@ export const PIPELINE_OPSETS = { '': 21, 'com.microsoft': 1 };
 const setOpsets = stampOpsets(PIPELINE_OPSETS);
 
 /** Operators of the layers that have no static form here. */
-const WITHOUT_STATIC_FORM = ['LatentAttention', 'Router', 'Experts'];
+const WITHOUT_STATIC_FORM = ['LatentAttention', 'PositionScale', 'Router', 'Experts'];
 
 const refuseDynamicLayers: Pass = (graph) => {
   const found = graph.nodes.find((node) => WITHOUT_STATIC_FORM.includes(node.op));

@@ -105,7 +105,7 @@ function* assumptions(nodes: GraphNode[], weights: WeightLookup): Iterable<Assum
     return typeof value === 'object' && value !== null && 'float' in value ? Number(value.float) : Number(value ?? 0);
   };
 
-  for (const norm of all('RmsNorm')) {
+  for (const norm of [...all('RmsNorm'), ...all('LayerNorm')]) {
     for (const epsilon of EPSILONS) {
       if (epsilon === numberOf(norm, 'epsilon')) continue;
       const statement = `agrees if epsilon is ${epsilon}, not ${short(numberOf(norm, 'epsilon'))}.`;
