@@ -60,7 +60,7 @@ export const lowerRotary: Pass = (graph) =>
     );
   });
 
-/** PositionScale -> x * (1 + beta log(1 + floor(position_ids / length))), in the operators of ai.onnx. */
+/** PositionScale -> x * (1 + beta log(1 + position_ids / length)) in whole lengths, in the operators of ai.onnx. */
 export const lowerPositionScale: Pass = (graph) =>
   replaceEach(graph, 'PositionScale', (node, into) => {
     const { graph: draft } = into;
@@ -68,8 +68,9 @@ export const lowerPositionScale: Pass = (graph) =>
     const number = (value: number) => draft.constant('FLOAT', value);
     const step = (op: string, segment: string, inputs: string[], attributes = {}) =>
       into.onnx(op, `${node.name}/${segment}`, inputs, attributes);
-    const places = step('Cast', 'Cast', [positions], { to: 1 });
-    const spans = step('Floor', 'Floor', [step('Div', 'Div', [places, number(integer(node, 'length'))])]);
+    // whole numbers first: float16 would not hold the positions
+    const lengths = step('Div', 'Div', [positions, draft.constant('INT64', integer(node, 'length'))]);
+    const spans = step('Cast', 'Cast', [lengths], { to: 1 });
     const grown = step('Log', 'Log', [step('Add', 'Add', [spans, number(1)])]);
     const factor = step('Add', 'Add_1', [step('Mul', 'Mul', [grown, number(float(node, 'beta'))]), number(1)]);
     const column = step('Unsqueeze', 'Unsqueeze', [factor, draft.constant('INT64', [-1])]);

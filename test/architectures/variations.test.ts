@@ -1,5 +1,5 @@
 /** Config variations: what transformers computes from each, or a refusal; nothing else (fixtures/variations/variations.py). */
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -35,7 +35,7 @@ interface Variation {
 interface Table {
   input_ids: number[];
   positions: number[];
-  bases: Record<string, Record<'4' | '5', JsonObject>>;
+  base: Record<'4' | '5', JsonObject>;
   variations: Variation[];
 }
 
@@ -66,8 +66,12 @@ const REFUSED = new RegExp(
 );
 
 const folder = fixturePath('variations');
-const table: Table = JSON.parse(readFileSync(join(folder, 'variations.json'), 'utf8'));
-const goldens = openGoldens(join(folder, 'logits.safetensors'));
+const tables: Record<string, Table> = Object.fromEntries(
+  readdirSync(folder)
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => [name.slice(0, -'.json'.length), JSON.parse(readFileSync(join(folder, name), 'utf8'))]),
+);
+const { input_ids: inputIds, positions } = tables.llama;
 const work = mkdtempSync(join(tmpdir(), 'halfbyte-variations-'));
 const packages = workFolder();
 
@@ -86,7 +90,7 @@ const baseOf = ({ name }: Variation) => name.slice(0, name.indexOf(':'));
 
 function writeCheckpoint(variation: Variation): string {
   const base = baseOf(variation);
-  const config = { ...table.bases[base][variation.style], ...variation.set };
+  const config = { ...tables[base].base[variation.style], ...variation.set };
   for (const key of variation.remove ?? []) delete config[key];
   const dir = mkdtempSync(join(work, 'checkpoint-'));
   writeFileSync(join(dir, 'config.json'), JSON.stringify(config));
@@ -103,10 +107,10 @@ async function compute(dir: string): Promise<Float32Array> {
     const checkpoint = openCheckpoint(dir);
     const model = await openModel(checkpoint);
     const logical = await logicalTensors(checkpoint);
-    const graphs = drawGraphs(model, table.input_ids.length);
+    const graphs = drawGraphs(model, inputIds.length);
     checkCoverage(model, Object.values(graphs), logical);
     const weights = storedWeights(graphs.decoder, logical, files);
-    const { logits } = await evaluate(graphs.decoder, weights, [table.input_ids], { gemm });
+    const { logits } = await evaluate(graphs.decoder, weights, [inputIds], { gemm });
     return atPositions(logits, model.config.vocab_size);
   } finally {
     files.close();
@@ -114,13 +118,13 @@ async function compute(dir: string): Promise<Float32Array> {
 }
 
 const atPositions = (logits: Float32Array, width: number) =>
-  Float32Array.from(table.positions.flatMap((row) => [...logits.subarray(row * width, (row + 1) * width)]));
+  Float32Array.from(positions.flatMap((row) => [...logits.subarray(row * width, (row + 1) * width)]));
 
 const distance = (a: Float32Array, b: Float32Array) =>
   a.length === b.length ? a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0) : Number.NaN;
 
-for (const base of Object.keys(table.bases)) {
-  const variations = table.variations.filter((each) => baseOf(each) === base);
+for (const [base, { variations }] of Object.entries(tables)) {
+  const goldens = openGoldens(join(folder, `${base}.logits.safetensors`));
   test(`${base}: ${variations.length} variations are as transformers computes them, or refused`, async () => {
     const wrong: string[] = [];
     let right = 0;
@@ -144,11 +148,12 @@ for (const base of Object.keys(table.bases)) {
 }
 
 test('the table has every family and more than a thousand variations of which most are computed', () => {
-  assert.ok(table.variations.length > 1000);
-  assert.ok(table.variations.filter(({ logits }) => logits !== undefined).length > 700);
+  const variations = Object.values(tables).flatMap((each) => each.variations);
+  assert.ok(variations.length > 1000);
+  assert.ok(variations.filter(({ logits }) => logits !== undefined).length > 700);
   for (const id of ids('architectures')) {
     assert.ok(
-      Object.values(table.bases).some((each) => each['5'].model_type === id),
+      Object.values(tables).some(({ base }) => base['5'].model_type === id),
       `no base of ${id}`,
     );
   }
@@ -156,12 +161,15 @@ test('the table has every family and more than a thousand variations of which mo
 
 for (const name of ['quick_gelu', 'relu2', 'swish', 'gelu_new']) {
   test(`a float32 package with hidden_act ${name} gives the logits of transformers`, async () => {
-    const variation = table.variations.find((each) => each.name === `llama: hidden_act ${name}`)!;
+    const variation = tables.llama.variations.find((each) => each.name === `llama: hidden_act ${name}`)!;
     const { dir } = await packages.convert(writeCheckpoint(variation), { weights: 'f32' });
     const decoder = await openDecoder(dir, { threads: 1 });
     try {
-      const logits = await decoder.logitsOf([table.input_ids]);
-      const off = distance(atPositions(logits, 48), goldens(variation.logits!));
+      const logits = await decoder.logitsOf([inputIds]);
+      const off = distance(
+        atPositions(logits, 48),
+        openGoldens(join(folder, 'llama.logits.safetensors'))(variation.logits!),
+      );
       assert.ok(off <= TOLERANCE, `${off} off`);
     } finally {
       await decoder.close();

@@ -67,7 +67,7 @@ export const OPERATORS: ReadonlySet<string> = new Set([
   ...['FusedMatMul', 'GatherBlockQuantized', 'GroupQueryAttention', 'MatMulNBits', 'RotaryEmbedding'].map(
     (op) => `com.microsoft.${op}`,
   ),
-  ...['Floor', 'LayerNormalization', 'Log', 'com.microsoft.SkipLayerNormalization'],
+  ...['LayerNormalization', 'Log', 'com.microsoft.SkipLayerNormalization'],
   'com.microsoft.SkipSimplifiedLayerNormalization',
   // batches padded on the left
   ...['ArgMax', 'GatherElements', 'GatherND', 'Max', 'Mod', 'Range', 'Unsqueeze'],
