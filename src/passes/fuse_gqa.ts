@@ -60,23 +60,6 @@ export const lowerRotary: Pass = (graph) =>
     );
   });
 
-/** PositionScale -> x * (1 + beta log(1 + position_ids / length)) in whole lengths, in the operators of ai.onnx. */
-export const lowerPositionScale: Pass = (graph) =>
-  replaceEach(graph, 'PositionScale', (node, into) => {
-    const { graph: draft } = into;
-    const positions = draft.input('position_ids', 'INT64', ['batch_size', 'sequence_length']);
-    const number = (value: number) => draft.constant('FLOAT', value);
-    const step = (op: string, segment: string, inputs: string[], attributes = {}) =>
-      into.onnx(op, `${node.name}/${segment}`, inputs, attributes);
-    // whole numbers first: float16 would not hold the positions
-    const lengths = step('Div', 'Div', [positions, draft.constant('INT64', integer(node, 'length'))]);
-    const spans = step('Cast', 'Cast', [lengths], { to: 1 });
-    const grown = step('Log', 'Log', [step('Add', 'Add', [spans, number(1)])]);
-    const factor = step('Add', 'Add_1', [step('Mul', 'Mul', [grown, number(float(node, 'beta'))]), number(1)]);
-    const column = step('Unsqueeze', 'Unsqueeze', [factor, draft.constant('INT64', [-1])]);
-    into.onnx('Mul', node.name, [node.inputs[0], column], {}, node.outputs[0]);
-  });
-
 /** Names of a layer's cache in and out of the graph, as onnxruntime-genai expects them. */
 export const cacheNames = (layer: number) => ({
   pastKey: `past_key_values.${layer}.key`,

@@ -13,6 +13,7 @@ import { lowerEmbedding } from '../../passes/lower_embedding.js';
 import { lowerLinear } from '../../passes/lower_linear.js';
 import { lowerLinearToConv, signedCodes } from '../../passes/lower_linear_conv.js';
 import { lowerNorm } from '../../passes/lower_norm.js';
+import { lowerPositionScaleByGather } from '../../passes/lower_position_scale.js';
 import { lowerRotaryByGather } from '../../passes/lower_rotary_gather.js';
 import { padHeads } from '../../passes/pad_heads.js';
 import { splitEnds } from '../../passes/split_ends.js';
@@ -25,7 +26,7 @@ export const PIPELINE_OPSETS = { '': 21, 'com.microsoft': 1 };
 const setOpsets = stampOpsets(PIPELINE_OPSETS);
 
 /** Operators of the layers that have no static form here. */
-const WITHOUT_STATIC_FORM = ['LatentAttention', 'PositionScale', 'Router', 'Experts'];
+const WITHOUT_STATIC_FORM = ['LatentAttention', 'Router', 'Experts'];
 
 const refuseDynamicLayers: Pass = (graph) => {
   const found = graph.nodes.find((node) => WITHOUT_STATIC_FORM.includes(node.op));
@@ -51,6 +52,7 @@ function layerPasses(options: ConvertOptions, tokens: number, ranges: Record<str
       ? [padHeads, fuseGroupQueryAttentionStatic(sizes)]
       : [lowerAttentionStatic(sizes, quantized)]),
     lowerRotaryByGather(tokens),
+    lowerPositionScaleByGather(tokens, options.contextLength),
     lowerNorm,
     lowerLinearToConv,
     lowerElementwise,
