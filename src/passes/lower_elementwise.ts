@@ -1,6 +1,13 @@
-import type { GraphNode, Pass } from '../core/graph.js';
+import type { GraphNode, Pass, ValueRange } from '../core/graph.js';
 import { own } from '../core/own.js';
 import { float, integer, type Replacement, replaceEach, text } from '../graph/rewrite.js';
+
+/** Gives a value between the lowered nodes the range that follows from the calibrated one of x, if there is one. */
+function bound(into: Replacement, value: string, x: string, of: (range: ValueRange) => ValueRange): void {
+  const { graph } = into.graph;
+  const range = graph.ranges?.[x];
+  if (range) graph.ranges = { ...graph.ranges, [value]: of(range) };
+}
 
 function activation(node: GraphNode, into: Replacement): void {
   const [x] = node.inputs;
@@ -18,9 +25,11 @@ function activation(node: GraphNode, into: Replacement): void {
   } else if (kind === 'relu2') {
     const bent = into.onnx('Relu', `${name}/Relu`, [x]);
     into.onnx('Mul', `${name}/Mul`, [bent, bent], {}, output);
+    bound(into, bent, x, ({ max }) => ({ min: 0, max: Math.max(max, 0) }));
   } else if (kind === 'quick_gelu') {
     const steeper = into.onnx('Mul', `${name}/Scale`, [x, into.graph.constant('FLOAT', 1.702)]);
     into.onnx('Mul', `${name}/Mul`, [x, into.onnx('Sigmoid', `${name}/Sigmoid`, [steeper])], {}, output);
+    bound(into, steeper, x, ({ min, max }) => ({ min: 1.702 * min, max: 1.702 * max }));
   } else {
     throw new Error(`${name}: no lowering for the activation ${kind}`);
   }

@@ -74,7 +74,18 @@ for (const [name, prefill, attention] of EXACT) {
 
 /** Mean KL that int8 weights and uint16 activations may cost. Random weights amplify rounding; the other is trained. */
 const MOST: Record<string, number> = { 'union-1.8m': 3e-3 };
-for (const name of ['llama-gqa', 'llama-hd8', 'mistral-swa', 'qwen2-tied', 'qwen3', 'gemma2', 'union-1.8m']) {
+for (const name of [
+  'llama-gqa',
+  'llama-hd8',
+  'mistral-swa',
+  'qwen2-tied',
+  'qwen3',
+  'gemma2',
+  'cohere2',
+  'nemotron',
+  'ministral3',
+  'union-1.8m',
+]) {
   test(`${name} in uint16 with int8 weights: close to transformers on tokens that it was not calibrated on`, async () => {
     const file = join(work, `${name}.safetensors`);
     // Few tokens of another kind than the tested ones: the prompt of the golden and what follows it.
