@@ -13,6 +13,7 @@ import {
   rotatedValues,
 } from '../blocks/rope.js';
 import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
+import type { WeightSource } from '../core/weights.js';
 
 interface StableLmConfig extends DecoderConfig {
   intermediate_size: number;
@@ -20,6 +21,7 @@ interface StableLmConfig extends DecoderConfig {
   layer_norm_eps: number;
   use_qkv_bias: boolean;
   use_parallel_residual: boolean;
+  qk_layernorm: boolean;
   /** Values of each head that are rotated. */
   rotary_dim: number;
   rope: RopeParameters;
@@ -34,13 +36,37 @@ const keys: ConfigKeys = {
     'layer_norm_eps',
     'use_qkv_bias',
     'use_parallel_residual',
+    'qk_layernorm',
   ],
   inert: [...INERT_KEYS, 'hidden_dropout'],
-  // one norm for each head
-  unsupported: { qk_layernorm: [null, false] },
+  unsupported: {},
 };
 
-const attention = (config: StableLmConfig) => ({ qkvBias: config.use_qkv_bias, outputBias: false });
+const attention = (config: StableLmConfig) => ({
+  qkvBias: config.use_qkv_bias,
+  outputBias: false,
+  queryKeyNorm: config.qk_layernorm
+    ? {
+        q: 'q_layernorm',
+        k: 'k_layernorm',
+        form: { epsilon: config.layer_norm_eps, bias: false },
+        gains: 'own' as const,
+      }
+    : undefined,
+});
+
+/** The gains of q and k, of which the checkpoint stores a vector for each head. */
+function headGains(config: StableLmConfig): Record<string, WeightSource> {
+  const gains: Record<string, WeightSource> = {};
+  const counts = { q_layernorm: config.num_attention_heads, k_layernorm: config.num_key_value_heads };
+  for (let index = 0; index < config.num_hidden_layers; index++) {
+    for (const [which, heads] of Object.entries(counts)) {
+      const path = `${layerPath(index)}.self_attn.${which}`;
+      gains[`${path}.weight`] = { concat: Array.from({ length: heads }, (_, head) => `${path}.norms.${head}.weight`) };
+    }
+  }
+  return gains;
+}
 
 const norm = (config: StableLmConfig) => ({ epsilon: config.layer_norm_eps, bias: true });
 
@@ -67,6 +93,7 @@ export default {
       layer_norm_eps: reader.positive('layer_norm_eps', 1e-5),
       use_qkv_bias: reader.flag('use_qkv_bias', false),
       use_parallel_residual: reader.flag('use_parallel_residual', false),
+      qk_layernorm: reader.flag('qk_layernorm', false),
       rotary_dim: rotatedValues(rope, sizes.head_dim),
       rope,
     };
@@ -84,6 +111,7 @@ export default {
         ],
         normWeights(ENDS.norm, norm(config)),
       ),
+      ...(config.qk_layernorm ? headGains(config) : {}),
       ...rotaryTables(ropeFrequencies(config.rope, config.rotary_dim, contextLength), contextLength),
     };
   },
@@ -121,6 +149,7 @@ export default {
     num_attention_heads: 4,
     num_key_value_heads: 2,
     use_qkv_bias: true,
+    qk_layernorm: true,
     max_position_embeddings: 64,
   },
 } satisfies Architecture<StableLmConfig>;

@@ -33,12 +33,13 @@ export interface AttentionDrawing {
   project?: (g: GraphBuilder, x: Value, path: string) => { q: Value; k: Value; v: Value };
 }
 
-/** A norm of q and k by its names: over each head, or over all of them at once. */
+/** A norm of q and k by its names: over each head, with one gain or one of its own, or over all heads at once. */
 export interface QueryKeyNorm {
   q: string;
   k: string;
   form: NormForm;
   whole?: boolean;
+  gains?: 'shared' | 'own';
 }
 
 /** Rotates each head of [.., heads * head_dim] by the position of its token. */
@@ -97,8 +98,8 @@ export function selfAttention(
     const normed = normOf(drawing);
     if (normed) {
       const size = normed.whole ? undefined : headDim;
-      q = norm(g, q, 'q_norm/SimplifiedLayerNormalization', `${path}.${normed.q}`, normed.form, size);
-      k = norm(g, k, 'k_norm/SimplifiedLayerNormalization', `${path}.${normed.k}`, normed.form, size);
+      q = norm(g, q, 'q_norm/SimplifiedLayerNormalization', `${path}.${normed.q}`, normed.form, size, normed.gains);
+      k = norm(g, k, 'k_norm/SimplifiedLayerNormalization', `${path}.${normed.k}`, normed.form, size, normed.gains);
     }
     if (drawing.queryGrowth) {
       const { beta, length } = drawing.queryGrowth;

@@ -17,7 +17,10 @@ export function rmsNorm(
   return g.node('RmsNorm', segment, [x, gamma], { epsilon: { float: epsilon } }, width);
 }
 
-/** A norm of this form over the width of x, or over each run of `size` values; names `<path>.weight` and `<path>.bias`. */
+/**
+ * A norm of this form over the width of x, or over each run of `size` values, with one gain for all of them or one for
+ * each; names `<path>.weight` and `<path>.bias`.
+ */
 export function norm(
   g: GraphBuilder,
   x: Value,
@@ -25,11 +28,13 @@ export function norm(
   path: string,
   form: NormForm,
   size = x.shape.at(-1) as number,
+  gains: 'shared' | 'own' = 'shared',
 ): Value {
   if (typeof form === 'number') return rmsNorm(g, x, segment, path, form, size);
-  const gamma = g.weight(`${path}.weight`, [size], 'float');
+  const width = x.shape.at(-1) as number;
+  const gamma = g.weight(`${path}.weight`, gains === 'own' ? [width / size, size] : [size], 'float');
   const beta = form.bias ? g.weight(`${path}.bias`, [size], 'float') : undefined;
-  return g.node('LayerNorm', segment, [x, gamma, beta], { epsilon: { float: form.epsilon } }, x.shape.at(-1)!);
+  return g.node('LayerNorm', segment, [x, gamma, beta], { epsilon: { float: form.epsilon } }, width);
 }
 
 /** Names of the weights that `norm` draws. */

@@ -8,7 +8,7 @@
  * |---|---|---|---|
  * | Embedding | ids, table [V, H] | | rows of the table |
  * | RmsNorm | x, gamma [d] | epsilon | x / sqrt(mean(x^2) + epsilon) * gamma over each run of d values of the last axis: d = width, or d = head_dim for a norm per head |
- * | LayerNorm | x, gamma [d], beta [d] optional | epsilon | (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * gamma + beta over each run of d values |
+ * | LayerNorm | x, gamma [d], beta [d] optional | epsilon | (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * gamma + beta over each run of d values; gamma [n, d] without beta: a gain of its own for each of the n runs |
  * | Linear | x, weight [N, K], bias [N] optional | | x W^T + b |
  * | Rotary | x, cos [P, r/2], sin [P, r/2] | heads, head_dim, offset, rotary_dim, interleaved | values [offset, offset + r) of each head rotated by position: pairs (i, i + r/2), or (2i, 2i + 1) where interleaved = 1, which also leaves them interleaved |
  * | Attention | q [.., heads * head_dim], k [.., kv_heads * head_dim], v [.., kv_heads * v_head_dim] | layer, heads, kv_heads, head_dim, v_head_dim, scale, window, softcap | causal softmax(cap(q k^T scale)) v; window W > 0: only the last W keys, the own one included; softcap 0: none |

@@ -4,7 +4,7 @@ import { floatWeight } from './weight_initializers.js';
 
 /** Whether the norm spans the whole last axis of its input. */
 function spansRow(graph: Graph, node: GraphNode): boolean {
-  return graph.values[node.inputs[0]].shape.at(-1) === graph.weights[node.inputs[1]].shape[0];
+  return graph.values[node.inputs[0]].shape.at(-1) === graph.weights[node.inputs[1]].shape.at(-1);
 }
 
 /** A norm as the operators that it becomes: alone, and together with the Add in front of it. */
@@ -21,16 +21,24 @@ function alone(node: GraphNode, into: Replacement, x: string, output?: string): 
   return into.onnx(FORMS[node.op].alone, node.name, [x, ...constantsOf(node, into)], attributes, output);
 }
 
+/** The norm without a gain, then the gain of each head, on [.., heads, d]. */
+function withOwnGains(node: GraphNode, into: Replacement, heads: string, size: number): string {
+  const ones = into.graph.constant('FLOAT', new Array(size).fill(1));
+  const attributes = { axis: -1, epsilon: { float: float(node, 'epsilon') }, stash_type: 1 };
+  const normed = into.onnx(FORMS[node.op].alone, node.name, [heads, ones], attributes);
+  return into.onnx('Mul', `${node.name}/Mul`, [normed, floatWeight(into, node.inputs[1])]);
+}
+
 function perHead(node: GraphNode, into: Replacement, graph: Graph): void {
   const [x, gamma] = node.inputs;
-  const size = graph.weights[gamma].shape[0];
+  const [rows, size] = [graph.weights[gamma].shape.length, graph.weights[gamma].shape.at(-1) as number];
   const width = graph.values[x].shape.at(-1) as number;
   const draft = into.graph;
   const heads = into.onnx('Reshape', `${node.name}/Reshape_1`, [
     x,
     draft.constant('INT64', [0, -1, width / size, size]),
   ]);
-  const normed = alone(node, into, heads);
+  const normed = rows === 1 ? alone(node, into, heads) : withOwnGains(node, into, heads, size);
   const shape = draft.constant('INT64', [0, -1, width]);
   into.onnx('Reshape', `${node.name}/Reshape_2`, [normed, shape], {}, node.outputs[0]);
 }

@@ -42,6 +42,8 @@ test('LayerNorm takes the mean off, over the width or each head, with a shift or
   close(plain.data, [-2 / root, 0, 12 / root, -8 / root]);
   const [heads] = await run('LayerNorm', [x, rowsOf([1, 2], 2)], { epsilon: { float: 0 } });
   close(heads.data, [-1, 2, 1, -2]);
+  const [own] = await run('LayerNorm', [x, rowsOf([1, 2, 3, 4], 2)], { epsilon: { float: 0 } });
+  close(own.data, [-1, 2, 3, -4]);
 });
 
 test('PositionScale grows by the logarithm of whole lengths, from 0 in each sequence', async () => {
