@@ -63,6 +63,7 @@ for (const [folder, { own, layers }] of Object.entries(verifyFolders)) {
 }
 allowed.verify = [...ofVerify(Object.keys(verifyFolders)), 'runtime', 'sources', 'formats', 'core'];
 allowed.stages = Object.keys(allowed).filter((layer) => layer !== 'command' && layer !== 'start');
+allowed.library = ['stages', 'core'];
 /** The one stage that verifies. */
 const callsVerify = 'src/stages/verify.ts';
 allowed.commands = ['stages', 'command', 'core'];
