@@ -10,7 +10,7 @@ import { openCheckpoint } from '../formats/checkpoint.js';
 import { operatorCounts } from '../graph/print.js';
 import { find } from '../registry.js';
 import type { ConvertRequest } from './convert-options.js';
-import { type LintReport, lintPlan, packageNotes, refuseErrors, warningsNote } from './lint.js';
+import { type LintReport, lintNotes, lintPlan, refuseErrors } from './lint.js';
 import { plan } from './plan.js';
 import { type WriteSettings, writePackage } from './write.js';
 
@@ -29,7 +29,7 @@ export interface ConvertResult {
   /** The part of the work that this run did, as `1/4`; null for all of it. */
   shard: string | null;
   plan: PlanSummary;
-  /** What the target's rules say about the graphs; null for a target without rules. */
+  /** What the target's rules say about the graphs; null for a target without rules, unless a pass found something. */
   lint: LintReport | null;
   /** Bytes of the finished package, data and graphs; null for a dry run. */
   packageBytes: number | null;
@@ -132,8 +132,7 @@ export async function convert(
     }
     const lint = await lintPlan(planned);
     if (lint) refuseErrors(lint);
-    if (lint && lint.warnings > 0) onNote?.(warningsNote(lint));
-    if (lint) for (const text of packageNotes(lint)) onNote?.(text);
+    if (lint) for (const text of lintNotes(lint)) onNote?.(text);
     const made = { plan: summary, lint };
     if (settings.dryRun) return { package: null, shard: null, ...made, packageBytes: null, seconds: null };
     const started = performance.now();

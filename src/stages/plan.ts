@@ -3,6 +3,7 @@ import type { Calibration } from '../core/calibration.js';
 import type { Checkpoint, FileRange } from '../core/checkpoint.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { Graph, Weight } from '../core/graph.js';
+import type { Finding } from '../core/lint.js';
 import type { ConvertOptions } from '../core/options.js';
 import type { Job, Plan, PlannedFile, PlannedGraph } from '../core/plan.js';
 import type { QuantizationArgs, Scheme } from '../core/scheme.js';
@@ -12,6 +13,9 @@ import type { LogicalTensor, RowSource } from '../core/weights.js';
 import { storedBytes } from '../engine/units.js';
 import { genaiConfig } from '../formats/genai-config.js';
 import { genaiPipelineConfig } from '../formats/genai-pipeline.js';
+import { runPasses } from '../graph/pass.js';
+import { checkCoverage, checkShape } from '../model/coverage.js';
+import { runPasses } from '../graph/pass.js';
 import { checkCoverage, checkShape } from '../model/coverage.js';
 import { activationsLost, layoutOf, logicalTensorsOf } from '../model/logical-tensors.js';
 import { drawGraphs, type Model, openModel, servedPositions } from '../model/model.js';
@@ -19,6 +23,7 @@ import { find, unknownId } from '../registry.js';
 import { resolveSource } from '../sources/resolve.js';
 import { type ConvertRequest, convertOptions } from './convert-options.js';
 import { gridOverrides, gridToKeep } from './kept-grids.js';
+import { unfusedFinding } from './lint.js';
 
 /** Weights at least this large start on a border at which every system can map files (Windows: 64 KiB). */
 const MAPPED_SIZE = 1 << 20;
@@ -125,9 +130,11 @@ export async function plan(
 
   const layout = new DataLayout();
   const graphs: PlannedGraph[] = [];
+  const findings: Finding[] = [];
   for (const [name, graph] of Object.entries(drawn)) {
     for (const stage of target.stages(options, name, calibration?.ranges)) {
-      const lowered = stage.passes.reduce((current, pass) => pass(current), graph);
+      const { graph: lowered, unfused } = runPasses(graph, stage.passes);
+      findings.push(...unfused.map((each) => unfusedFinding(stage.file, each)));
       graphs.push({
         file: stage.file,
         graph: lowered,
@@ -147,6 +154,7 @@ export async function plan(
     copies: checkpoint.companions,
     totals: totalsOf(layout.jobs),
     ...(calibration && options.activations === 'uint16' ? { calibration: calibration.origin } : {}),
+    findings,
     unreadConfigKeys,
   };
 }

@@ -3,6 +3,7 @@ import type { Pass } from '../core/graph.js';
 import type { ConvertOptions } from '../core/options.js';
 import type { QuantizationArgs } from '../core/scheme.js';
 import type { Target } from '../core/target.js';
+import { pass } from '../graph/pass.js';
 import { assignSchemes } from '../passes/assign_schemes.js';
 import { fuseGroupQueryAttention, lowerRotary } from '../passes/fuse_gqa.js';
 import { fuseSkipNorm } from '../passes/fuse_skip_norm.js';
@@ -35,7 +36,7 @@ function checkScheme(flag: string, args: QuantizationArgs): void {
   }
 }
 
-const setOpsets: Pass = (graph) => ({ ...graph, opsets });
+const setOpsets = pass({ name: 'set_opsets', removes: [], leaves: [] }, (graph) => ({ ...graph, opsets }));
 
 /** ONNX Runtime on the CPU: one graph with the contrib operators of onnxruntime-genai's builder. */
 export default {
