@@ -17,10 +17,10 @@ export interface OutputOptions {
   /** Directories that must stay: the output may not be one of them nor hold one. */
   inputs: string[];
   /** This process writes a part; others write theirs into the same directory. */
-  shard?: Shard;
+  shard?: Shard | undefined;
   /** This process finishes what shards have written. */
-  merge?: boolean;
-  fs?: FileSystem;
+  merge?: boolean | undefined;
+  fs?: FileSystem | undefined;
 }
 
 /** What shards leave for `merge`: the plan, its identity, and the settings that finishing needs. */

@@ -13,20 +13,20 @@ export type GroupSize = number | 'channel';
 
 interface Stopped {
   /** Ends the work with an InterruptedError when it fires. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 interface Watched extends Stopped {
-  onProgress?: ProgressListener;
+  onProgress?: ProgressListener | undefined;
 }
 
 interface Noted extends Watched {
   /** Hears what was decided for the caller and what is worth knowing, a sentence a call. */
-  onNote?: (text: string) => void;
+  onNote?: ((text: string) => void) | undefined;
 }
 
-type Scheme<Request> = Omit<Request, 'groupSize'> & { groupSize?: GroupSize };
-type Writing<Settings> = Omit<Settings, 'dryRun' | 'threads' | 'accepts'> & { dryRun?: boolean };
+type Scheme<Request> = Omit<Request, 'groupSize'> & { groupSize?: GroupSize | undefined };
+type Writing<Settings> = Omit<Settings, 'dryRun' | 'threads' | 'accepts'> & { dryRun?: boolean | undefined };
 
 export interface ConvertOptions extends Scheme<ConvertRequest>, Writing<ConvertSettings>, Noted {}
 
@@ -36,18 +36,18 @@ export interface VerifyOptions
   extends Omit<VerifySettings, 'path' | 'ids' | 'gates' | 'strict' | 'reproduce' | 'onProgress'>,
     Watched {
   /** Token ids to compare on besides. */
-  ids?: number[][];
+  ids?: number[][] | undefined;
   /** Demands, as `kl_divergence<0.02`. */
-  gates?: string[];
+  gates?: string[] | undefined;
   /** Ambiguous counts as failed in reports; the verdict stays what it is. */
-  strict?: boolean;
+  strict?: boolean | undefined;
   /** What the report says of how to make it again; default: this call. */
-  reproduce?: string;
+  reproduce?: string | undefined;
 }
 
 export interface InspectOptions extends Stopped {
   /** Holds the graphs of a package to the rules of this device: qnn, openvino, vitisai. */
-  lint?: string;
+  lint?: string | undefined;
 }
 
 export interface CalibrateOptions extends CalibrateRequest {}

@@ -40,7 +40,7 @@ export interface ConvertSettings extends WriteSettings {
   output: string;
   dryRun: boolean;
   /** File that "halfbyte calibrate" wrote, for targets with integer activations. */
-  calibration?: string;
+  calibration?: string | undefined;
 }
 
 const signature = (value: ValueInfo): string => `${value.name}: ${value.dtype} [${value.shape.join(', ')}]`;
