@@ -2,8 +2,8 @@ import type { CalibrationOrigin } from './calibration.js';
 import type { CheckpointFile, FileRange } from './checkpoint.js';
 import type { Graph } from './graph.js';
 import type { JsonObject } from './json.js';
-import type { MatrixKind } from './matrix-kinds.js';
 import type { Finding } from './lint.js';
+import type { MatrixKind } from './matrix-kinds.js';
 import type { ConvertOptions, QuantizeOptions } from './options.js';
 import type { QuantizationArgs } from './scheme.js';
 import type { PipelineSettings } from './target.js';
@@ -95,5 +95,5 @@ export interface PlannedTensor {
   fate: 'keeps' | 'rounds' | 'unquantized';
   nbytes: number;
   /** What it is to the model, of tensors that a checkpoint names. */
-  kind?: MatrixKind;
+  kind?: MatrixKind | undefined;
 }

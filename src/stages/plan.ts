@@ -15,8 +15,6 @@ import { genaiConfig } from '../formats/genai-config.js';
 import { genaiPipelineConfig } from '../formats/genai-pipeline.js';
 import { runPasses } from '../graph/pass.js';
 import { checkCoverage, checkShape } from '../model/coverage.js';
-import { runPasses } from '../graph/pass.js';
-import { checkCoverage, checkShape } from '../model/coverage.js';
 import { activationsLost, layoutOf, logicalTensorsOf } from '../model/logical-tensors.js';
 import { drawGraphs, type Model, openModel, servedPositions } from '../model/model.js';
 import { find, unknownId } from '../registry.js';
@@ -217,7 +215,11 @@ async function placeWeights(
   return external;
 }
 
-async function plannedWeight(graph: Graph, name: string, logical: ReadonlyMap<string, LogicalTensor>): Promise<PlannedWeight> {
+async function plannedWeight(
+  graph: Graph,
+  name: string,
+  logical: ReadonlyMap<string, LogicalTensor>,
+): Promise<PlannedWeight> {
   const weight = graph.weights[name];
   if (!weight?.scheme) throw new Error(`weight ${name} has no scheme`);
   const scheme = await find('schemes', weight.scheme.scheme);
