@@ -26,7 +26,8 @@ export default class Inspect extends HalfbyteCommand {
 
   static override flags = {
     lint: Flags.string({
-      description: 'hold the graphs of a package to the rules of a device: qnn, openvino or vitisai',
+      description:
+        'hold a package to the rules of a device (qnn, openvino, vitisai), or of ONNX Runtime GenAI alone (genai)',
     }),
   };
 

@@ -32,7 +32,7 @@ const together = [
   {
     of: /./,
     modules: [
-      ...['src/engine/unit-runner.ts', 'src/kernels/kernels.ts', 'src/report/failure.ts', 'src/report/bytes.ts'],
+      ...['src/engine/unit-runner.ts', 'src/kernels/kernels.ts', 'src/report/failure.ts'],
       ...['src/core', 'src/graph', 'src/schemes', 'src/schemes/arithmetic'].flatMap(modulesIn),
     ],
   },

@@ -1,14 +1,40 @@
+import { fileURLToPath } from 'node:url';
 // The parts of oclif that starting takes; its index would load all of it.
 import { run } from '@oclif/core/run';
 
+/** Commands that run a model: ONNX Runtime may end the process, and operators keep the main thread busy. */
+const RUN_MODELS = ['verify', 'generate', 'bench', 'calibrate'];
+
 /** Ends the process when what was printed has left: left to itself Node frees its memory piece by piece, for 30 ms. */
 function end(): void {
-  process.stdout.write('', () => process.stderr.write('', () => process.exit()));
+  process.stdout.write('', (error) => {
+    const { code } = (error ?? {}) as NodeJS.ErrnoException;
+    const isLost = code !== undefined && code !== 'EPIPE';
+    const text = isLost ? `stdout: cannot be written (${code}).\nTry this: check where it goes to.\n` : '';
+    process.stderr.write(text, () => process.exit(isLost ? 4 : undefined));
+  });
+}
+
+/** `help`, `help convert` and `version` as the flags that they stand for. */
+function asFlags([first, ...rest]: string[]): string[] {
+  if (first === 'help') return [...rest.filter((word) => !word.startsWith('-')), '--help'];
+  if (first === 'version') return ['--version'];
+  return first === undefined ? [] : [first, ...rest];
 }
 
 /** Runs the command line. `program` is the URL of bin/run.js, above which oclif finds package.json and its manifest. */
 export async function start(program: string): Promise<void> {
-  const argv = process.argv.slice(2);
+  const given = process.argv.slice(2);
+  // Loaded where a model is run: other commands should not start slower for it.
+  const isChild = process.env.HALFBYTE_GUARDED !== undefined;
+  const guard = isChild || RUN_MODELS.includes(given[0] ?? '') ? await import('./guard.js') : undefined;
+  const sent = await guard?.guardedArguments();
+  if (guard && !sent) {
+    process.exitCode = await guard.runGuarded(fileURLToPath(program), given);
+    process.stdout.write('', () => process.exit());
+    return;
+  }
+  const argv = asFlags(sent ?? given);
   // The one place for what no command catches.
   const fail = async (error: unknown): Promise<void> => {
     const { endFailed } = await import('./report/failure.js');

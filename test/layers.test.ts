@@ -25,13 +25,15 @@ const allowed: Record<string, string[]> = {
   registry: [...registryFolders, 'core'],
   sources: ['registry', 'kernels', 'formats', 'core'],
   model: ['blocks', 'registry', 'sources', 'core'],
-  engine: ['registry', 'sources', 'kernels', 'formats', 'core'],
+  places: ['formats', 'core'],
+  engine: ['registry', 'sources', 'kernels', 'formats', 'places', 'core'],
   reference: ['registry', 'sources', 'formats', 'graph', 'kernels', 'core'],
   templates: [],
   runtime: ['templates', 'formats', 'core'],
   report: ['core'],
   command: ['report', 'core'],
-  start: ['report'],
+  guard: ['report', 'core'],
+  start: ['report', 'guard'],
 };
 /** The folders of verify, each with the others of them and the layers that it may use: none uses what comes after it. */
 const verifyFolders: Record<string, { own: string[]; layers: string[] }> = {
@@ -62,13 +64,13 @@ for (const [folder, { own, layers }] of Object.entries(verifyFolders)) {
   allowed[`verify/${folder}`] = [...ofVerify(own), ...layers, 'core'];
 }
 allowed.verify = [...ofVerify(Object.keys(verifyFolders)), 'runtime', 'sources', 'formats', 'core'];
-allowed.stages = Object.keys(allowed).filter((layer) => layer !== 'command' && layer !== 'start');
+allowed.stages = Object.keys(allowed).filter((layer) => layer !== 'command' && layer !== 'start' && layer !== 'guard');
 allowed.library = ['stages', 'core'];
 /** The one stage that verifies. */
 const callsVerify = 'src/stages/verify.ts';
 allowed.commands = ['stages', 'command', 'core'];
 
-const mayReadFiles = ['formats', 'sources', 'engine', 'kernels', 'report', 'registry'];
+const mayReadFiles = ['formats', 'places', 'sources', 'engine', 'kernels', 'report', 'registry'];
 const loadsRuntime = ['runtime', 'reference'];
 const holdsOnnx = ['src/formats/onnx.ts', 'src/formats/onnx-reader.ts'];
 const families = [

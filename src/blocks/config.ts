@@ -1,9 +1,10 @@
 import type { ConfigKeys, DecoderConfig } from '../core/architecture.js';
 import { InvalidInputError } from '../core/errors.js';
 import type { Json, JsonObject } from '../core/json.js';
+import { quoted } from '../core/printable.js';
 
 /** A value as a message names it. */
-export const show = (value: Json | undefined): string => (value === undefined ? 'nothing' : JSON.stringify(value));
+export const show = (value: Json | undefined): string => (value === undefined ? 'nothing' : quoted(value));
 
 /** Throws InvalidInputError that names the key. */
 export function refuse(key: string, found: Json | undefined, needed: string): never {

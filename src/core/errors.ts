@@ -1,15 +1,21 @@
+import { message as told } from './printable.js';
+
 /**
  * Errors that a user can act on. Each says where, what was found, what was needed and what to do, and carries the
  * exit code of the command: 1 a verification or gate failed, 2 usage, 3 invalid or unsupported input,
- * 4 the environment failed, 130 interrupted. Anything that is not one of these is a defect of halfbyte.
+ * 4 the environment failed, 130 interrupted. Anything that is not one of these is a defect of halfbyte. Names from files
+ * may stand in them as they are: a message is one printable line, and long values in quotes are cut.
  */
 export class HalfbyteError extends Error {
+  readonly advice: string | undefined;
+
   constructor(
     readonly exitCode: 1 | 2 | 3 | 4 | 130,
     message: string,
-    readonly advice?: string,
+    advice?: string,
   ) {
-    super(message);
+    super(told(message));
+    this.advice = advice === undefined ? undefined : told(advice);
     this.name = new.target.name;
   }
 

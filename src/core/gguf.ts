@@ -1,3 +1,4 @@
+import { own } from './own.js';
 /** The nouns of GGUF (ggml/docs/gguf.md): metadata, tensors and their types. Plain data throughout. */
 
 export type GgufScalar =
@@ -29,7 +30,7 @@ export interface GgmlType {
 }
 
 /** Types by the id of the scheme that has their bytes. */
-export const GGML_TYPES: Record<string, GgmlType> = {
+export const GGML_TYPES: Record<string, GgmlType> = own({
   f32: { number: 0, block: 1, bytes: 4 },
   f16: { number: 1, block: 1, bytes: 2 },
   bf16: { number: 30, block: 1, bytes: 2 },
@@ -41,7 +42,7 @@ export const GGML_TYPES: Record<string, GgmlType> = {
   q4_k: { number: 12, block: 256, bytes: 144 },
   q5_k: { number: 13, block: 256, bytes: 176 },
   q6_k: { number: 14, block: 256, bytes: 210 },
-};
+});
 
 /** Names of the other types, for messages about them. */
 export const OTHER_GGML_TYPES: Record<number, string> = {

@@ -1,3 +1,4 @@
+import { own } from './own.js';
 import type { QuantizationArgs } from './scheme.js';
 
 /** The two ends of a scheme's grid and its last step. */
@@ -8,7 +9,7 @@ export interface GridEnds {
   halfStep: number;
 }
 
-const ENDS: Record<string, GridEnds> = {
+const ENDS: Record<string, GridEnds> = own({
   int4: { values: [0, 15], halfStep: 0.5 / 15 },
   int8: { values: [0, 255], halfStep: 0.5 / 255 },
   // steps of 32 up to 448, of 8192 up to 57344, of 2 up to 6
@@ -16,7 +17,7 @@ const ENDS: Record<string, GridEnds> = {
   fp8_e5m2: { values: [-57344, 57344], halfStep: 4096 / 114688 },
   mxfp4: { values: [-6, 6], halfStep: 1 / 12 },
   nvfp4: { values: [-6, 6], halfStep: 1 / 12 },
-};
+});
 
 /** The ends of a grid; undefined for schemes whose scale leaves no value beyond them, and for those not known here. */
 export const gridEnds = ({ scheme }: QuantizationArgs): GridEnds | undefined =>

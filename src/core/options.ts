@@ -1,3 +1,4 @@
+import type { GenaiVersion } from './genai-versions.js';
 import type { QuantizationArgs } from './scheme.js';
 
 /** Settings of a conversion, complete: what the command line says and the defaults of the target. */
@@ -21,6 +22,10 @@ export interface ConvertOptions {
   mla: 'latent' | 'expanded';
   /** `auto`: QMoE where the groups divide the experts' sizes, else plain operators. */
   experts: 'auto' | 'qmoe' | 'plain';
+  /** Release of ONNX Runtime GenAI whose fields and model types are written; default: those that all releases read. */
+  runtime?: GenaiVersion;
+  /** Name under which Foundry Local lists the package in its cache. */
+  foundry?: string;
 }
 
 /** Settings of `quantize`, complete. */

@@ -8,6 +8,8 @@ export interface TargetStage {
   file: string;
   dataFile: string;
   passes: Pass[];
+  /** Bytes of a data file; what goes beyond goes to `<dataFile>_1`, `_2` and so on. */
+  maxDataBytes?: number;
   /** Set where the package is a pipeline of graphs. */
   pipeline?: PipelineSettings;
 }
@@ -38,6 +40,8 @@ export interface Target {
    * those of a calibration, by names of the drawn graph; without them integer activations get placeholders.
    */
   stages(options: ConvertOptions, drawn: string, ranges?: Record<string, ValueRange>): TargetStage[];
+  /** The package is read by transformers.js, too: it gets a config.json for it. */
+  transformersJs?: boolean;
   /** What the device would refuse, run elsewhere or get wrong in a package's graphs. */
   lint?(subject: LintedPackage): Finding[];
 }

@@ -4,13 +4,12 @@ import type { Json } from '../core/json.js';
 import type { WritePlan } from '../core/plan.js';
 import type { ProgressListener } from '../core/progress.js';
 import { DIGEST_ALGORITHM } from './digest.js';
-import { identityOf } from './identity.js';
+import { ChangedInput, identityOf, inputTimes, refuseChanged } from './identity.js';
 import { JobErrors } from './job-errors.js';
 import { partRanges, partsOf } from './job-parts.js';
 import { BEST_BUFFER, planMemory } from './memory.js';
 import { memoryNeeds } from './memory-needs.js';
 import type { Output } from './output.js';
-import { allocate } from './output-files.js';
 import { runTasks } from './run-tasks.js';
 import { type Shard, unitsOfShard } from './shard.js';
 import { type Threads, WORTH_THREADS } from './threads.js';
@@ -83,13 +82,20 @@ export async function execute(plan: WritePlan, output: Output, options: ExecuteO
     output.storePlan({ identity, plan, settings });
     for (const name of plan.copies) output.copyFile(name, `${plan.checkpoint.dir}/${name}`);
   }
-  for (const { name, nbytes } of plan.files) allocate(output.file(name), nbytes, output.fs);
+  output.allocate(plan.files);
+  const inputs = inputTimes(plan, output.fs);
   const tasks = own.map((number) => ({ number, unit: units[number], expected: finished.get(number) }));
-  const result = await run(plan, units, tasks, output, memory, options).catch((error) => {
-    // The input itself is broken: once it is mended it is another input, and nothing done so far is of use to it.
-    if (error instanceof InvalidInputError && !shard) output.discard();
-    throw error;
-  });
+  const result = await run(plan, units, tasks, output, memory, options)
+    .then((done) => {
+      refuseChanged(plan, inputs, output.fs);
+      return done;
+    })
+    .catch((error) => {
+      // The input itself is broken: once it is mended it is another input, and nothing done so far is of use to it.
+      if (error instanceof InvalidInputError && !shard) output.discard();
+      if (error instanceof ChangedInput && shard) output.forget();
+      throw error;
+    });
   return { ...result, complete: !shard };
 }
 
@@ -104,6 +110,7 @@ export async function collect(
   options: ExecuteOptions = {},
 ): Promise<ExecutionResult> {
   const units = await splitIntoUnits(plan.jobs);
+  output.expect(plan.files);
   const finished = output.begin(identity, () => {});
   const missing = units.filter((_, number) => !finished.has(number));
   if (missing.length > 0) {

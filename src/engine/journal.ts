@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import type { FileSystem } from '../sources/file-system.js';
 import { unwritable } from './output-files.js';
 
@@ -6,6 +7,9 @@ export interface FinishedUnit {
   digests: string[];
   errors?: string;
 }
+
+/** Appends, makes the file where there is none, and follows no link. */
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
 
 export type FinishedUnits = Map<number, FinishedUnit>;
 
@@ -25,7 +29,7 @@ export class Journal {
     try {
       const text = readIfThere(path, fs);
       const whole = text.slice(0, text.lastIndexOf('\n') + 1);
-      this.#descriptor = fs.openSync(path, 'a');
+      this.#descriptor = fs.openSync(path, APPEND);
       // What a kill cut off in the last line goes, or the next line would continue it.
       if (whole.length < text.length) fs.ftruncateSync(this.#descriptor, Buffer.byteLength(whole));
       if (whole === '') this.#append({ halfbyte_journal: 1, identity });
@@ -68,11 +72,14 @@ export function readJournal(path: string, fs: FileSystem): { identity: string; f
   for (const line of lines) {
     const { unit, digests, errors } = parse(line) ?? {};
     // A line that is not whole stands for no finished work.
-    if (!Number.isSafeInteger(unit) || !Array.isArray(digests)) continue;
+    if (!Number.isSafeInteger(unit) || !isListOfText(digests)) continue;
     finished.set(unit as number, { digests, ...(typeof errors === 'string' ? { errors } : {}) });
   }
   return { identity: head.identity, finished };
 }
+
+const isListOfText = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((each) => typeof each === 'string');
 
 function parse(line: string): Record<string, unknown> | undefined {
   try {

@@ -1,11 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { dirname } from 'node:path';
 import { EnvironmentError } from '../core/errors.js';
 import type { FileSystem } from '../sources/file-system.js';
 
 /** How often an owner touches its lock, and after how long without a touch an owner on another machine counts as dead. */
 const TOUCH_SECONDS = 10;
 const DEAD_AFTER_SECONDS = 60;
+
+/** How often, and after how many milliseconds, a lock that cannot be read is read again: its owner may be writing it. */
+const READ_TRIES = 10;
+const READ_PAUSE = 20;
+
+/** A lock has some 100 bytes. */
+const LARGEST_LOCK = 4096;
 
 const heldHere = new Set<string>();
 
@@ -25,12 +33,16 @@ export function takeLock(path: string, what: string, fs: FileSystem): () => void
   const text = JSON.stringify(owner);
   for (let attempt = 0; ; attempt++) {
     try {
+      // The folder too: another process may have ended and taken it away.
+      fs.mkdirSync(dirname(path), { recursive: true });
       fs.writeFileSync(path, text, { flag: 'wx' });
       break;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'EEXIST' && !(code === 'ENOENT' && attempt <= 8)) throw error;
+      if (code === 'ENOENT') continue;
     }
-    const found = readOwner(path, fs);
+    const found = readWrittenOwner(path, fs);
     if ((found && isAlive(path, found, fs)) || attempt > 8) throw busy(path, what, found);
     removeDead(path, found, fs);
   }
@@ -117,10 +129,24 @@ function removeDead(path: string, seen: Owner | undefined, fs: FileSystem): void
   else fs.rmSync(aside, { force: true });
 }
 
-/** Undefined for a lock that is gone or was cut off while it was written. */
+/** The owner, waiting a little for one that has made the file and not yet written into it. */
+function readWrittenOwner(path: string, fs: FileSystem): Owner | undefined {
+  for (let tries = 1; ; tries++) {
+    const found = readOwner(path, fs);
+    if (found || tries >= READ_TRIES || !fs.existsSync(path)) return found;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, READ_PAUSE);
+  }
+}
+
+/** Undefined for a lock that is gone, was cut off while it was written, or holds something else. */
 function readOwner(path: string, fs: FileSystem): Owner | undefined {
   try {
-    return JSON.parse(fs.readFileSync(path, 'utf8')) as Owner;
+    // A link or a pipe in its place is no lock.
+    const stats = fs.lstatSync(path);
+    if (!stats.isFile() || stats.size > LARGEST_LOCK) return undefined;
+    const { pid, host, token } = JSON.parse(fs.readFileSync(path, 'utf8')) as Record<keyof Owner, unknown>;
+    const isOwner = Number.isSafeInteger(pid) && (pid as number) > 0 && typeof host === 'string';
+    return isOwner && typeof token === 'string' ? { pid: pid as number, host, token } : undefined;
   } catch {
     return undefined;
   }

@@ -1,18 +1,24 @@
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { constants } from 'node:fs';
+import { dirname, isAbsolute, join } from 'node:path';
 import { EnvironmentError, InvalidInputError, UsageError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
-import type { WritePlan } from '../core/plan.js';
+import type { PlannedFile, WritePlan } from '../core/plan.js';
+import { openInput } from '../formats/input-file.js';
+import { parseStrictJson } from '../formats/strict-json.js';
+import { type DirectoryState, outputDirectory, outputPath } from '../places/directory.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';
+import { digestOfBytes } from './digest.js';
 import { type FinishedUnit, type FinishedUnits, Journal, readJournal } from './journal.js';
 import { isLocked, takeLock } from './lock.js';
-import { OutputFiles, unwritable } from './output-files.js';
+import { allocate, checkWritten, OutputFiles, unwritable } from './output-files.js';
 import type { Shard } from './shard.js';
+import { isInside, REPLACED, refuseForeign, stateDirectory } from './state-directory.js';
 
-/** Name of the directory beside the package in which it grows, until it is complete. */
-export const temporaryName = (finalDir: string): string => `${resolve(finalDir)}.halfbyte-tmp`;
+/** Name of the directory beside the package, or in it, in which it grows until it is complete. */
+export const temporaryName = (finalDir: string): string => stateDirectory(outputPath(finalDir), realFileSystem);
 
 export interface OutputOptions {
-  /** Replace what stands under the final name. */
+  /** Replace the package that stands under the final name. */
   force: boolean;
   /** Directories that must stay: the output may not be one of them nor hold one. */
   inputs: string[];
@@ -22,6 +28,11 @@ export interface OutputOptions {
   merge?: boolean | undefined;
   fs?: FileSystem | undefined;
 }
+
+/** In the state: the plan that shards share. */
+const PLAN = 'plan.json';
+/** In the state: the package is complete and is being moved into its place. */
+const COMPLETE = 'complete';
 
 /** What shards leave for `merge`: the plan, its identity, and the settings that finishing needs. */
 export interface StoredPlan {
@@ -43,34 +54,39 @@ export class Output {
   readonly #state: string;
   readonly #options: OutputOptions;
   readonly #unlock: () => void;
+  /** Files of the package with the bytes that each must have in the end. */
+  readonly #sizes = new Map<string, number>();
   #journal: Journal | undefined;
   #isOver = false;
 
   /** @see openOutput */
   constructor(finalDir: string, options: OutputOptions) {
-    this.finalDir = resolve(finalDir);
+    this.finalDir = outputPath(finalDir);
     this.fs = options.fs ?? realFileSystem;
     this.#options = options;
-    this.#state = temporaryName(finalDir);
+    this.#state = stateDirectory(this.finalDir, this.fs);
     this.dir = join(this.#state, 'package');
-    checkInputs(this.finalDir, options.inputs, this.fs);
     try {
-      this.#restoreReplaced();
-      if (!options.force && this.#isTaken()) {
-        throw new UsageError(
-          `${finalDir}: the output exists already.`,
-          '--force to replace it once the new one is complete, or another -o.',
-        );
-      }
-      if (options.merge && !this.fs.existsSync(this.#state)) {
+      const isNew = !this.fs.existsSync(this.#state);
+      // Before the disk is touched, and once more when nobody else can be at work in the same place.
+      if (isNew) this.#refuseTaken();
+      if (options.merge && isNew) {
         throw new InvalidInputError(
           `${finalDir}: there are no parts to merge (no ${this.#state}).`,
           'run convert --shard i/n with the same -o for every part first.',
         );
       }
-      this.fs.mkdirSync(this.dir, { recursive: true });
+      refuseForeign(this.#state, this.fs);
       this.#unlock = takeLock(this.#path(`lock-${this.#label}`), this.#what, this.fs);
-      this.#refuseOthers();
+      try {
+        this.#refuseOthers();
+        this.fs.mkdirSync(this.dir, { recursive: true });
+        this.#finishCommit();
+        this.#refuseTaken();
+      } catch (error) {
+        this.release();
+        throw error;
+      }
     } catch (error) {
       throw unwritable(this.#state, error);
     }
@@ -92,7 +108,7 @@ export class Output {
     if (isOther || (journals.length === 0 && !this.#options.shard)) {
       // The bytes first: killed in between, the journals still say whose work it was.
       this.fs.rmSync(this.dir, { recursive: true, force: true });
-      for (const name of [...this.#journals(), 'plan.json']) this.fs.rmSync(this.#path(name), { force: true });
+      for (const name of [...this.#journals(), PLAN]) this.fs.rmSync(this.#path(name), { force: true });
       this.fs.mkdirSync(this.dir, { recursive: true });
     }
     this.#journal = Journal.open(own, identity, this.fs);
@@ -111,23 +127,32 @@ export class Output {
   /** The plan that the first shard left here, undefined before that. */
   readPlan(): StoredPlan | undefined {
     try {
-      return JSON.parse(this.fs.readFileSync(this.#path('plan.json'), 'utf8'));
+      return parseStoredPlan(this.fs.readFileSync(this.#path(PLAN), 'utf8'));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT') return undefined;
+      if (code !== undefined) throw error;
+      throw new InvalidInputError(
+        `${this.#path(PLAN)}: is not the plan that a shard leaves: ${message}.`,
+        'remove this file and run one convert --shard i/n again: it writes the plan anew and keeps what is finished.',
+      );
     }
   }
 
   /** Leaves the plan for `merge`. The same work has the same plan: whoever comes later finds it written. */
   storePlan(plan: StoredPlan): void {
     const known = this.readPlan();
-    if (!known) this.#replace(this.#path('plan.json'), (path) => this.fs.writeFileSync(path, JSON.stringify(plan)));
+    if (!known)
+      this.#replace(this.#path(PLAN), (path) =>
+        this.fs.writeFileSync(path, JSON.stringify({ ...plan, digest: digestOfPlan(plan) }), { flag: 'wx' }),
+      );
     if ((known ?? this.readPlan())?.identity !== plan.identity) throw this.#mixed();
   }
 
   /** Writes a small file of the package. */
   writeFile(name: string, content: string | Uint8Array): void {
-    this.#replace(this.file(name), (path) => this.fs.writeFileSync(path, content));
+    this.#replace(this.file(name), (path) => this.fs.writeFileSync(path, content, { flag: 'wx' }));
+    this.#sizes.set(name, this.fs.lstatSync(this.file(name)).size);
   }
 
   /** Writes bytes into a data file that has its size already. */
@@ -141,10 +166,34 @@ export class Output {
     }
   }
 
+  /** Makes the data files with their final sizes; of those that are there already the bytes stay. */
+  allocate(files: readonly PlannedFile[]): void {
+    for (const { name, nbytes } of files) allocate(this.file(name), nbytes, this.fs);
+    this.expect(files);
+  }
+
+  /** Throws where a data file is not there, is no plain file or has another size, now and once more before the package gets its name. */
+  expect(files: readonly PlannedFile[]): void {
+    for (const { name, nbytes } of files) this.#sizes.set(name, nbytes);
+    for (const { name, nbytes } of files) checkWritten(this.file(name), nbytes, this.fs);
+  }
+
+  /** Forgets what this process has finished: it was made of an input that changed. */
+  forget(): void {
+    this.#journal?.close();
+    this.#journal = undefined;
+    this.fs.rmSync(this.#path(`journal-${this.#label}`), { force: true });
+  }
+
   /** Takes a file over unchanged. A merge leaves alone what the shards have brought. */
   copyFile(name: string, source: string): void {
-    if (this.#options.merge && this.fs.existsSync(this.file(name))) return;
-    this.#replace(this.file(name), (path) => this.fs.copyFileSync(source, path));
+    const isThere = this.fs.lstatSync(this.file(name), { throwIfNoEntry: false })?.isFile();
+    if (!(this.#options.merge && isThere)) {
+      // Opened first: an error of copying does not say which of the two files it means.
+      this.fs.closeSync(openInput(source, this.fs).descriptor);
+      this.#replace(this.file(name), (path) => this.fs.copyFileSync(source, path, constants.COPYFILE_EXCL));
+    }
+    this.#sizes.set(name, this.fs.lstatSync(this.file(name)).size);
   }
 
   /** Path of a package file while the package grows. Names that lead out of the package are refused. */
@@ -155,12 +204,21 @@ export class Output {
     return join(this.dir, name);
   }
 
-  /** Gives the package its final name. What stood there before is gone only when the new one is in place. */
+  /**
+   * Gives the package its final name. What stood there before is gone only when the new one is in place. Throws and keeps
+   * finished work where a file of the package is not what was written, or where something new stands in its place.
+   */
   commit(): void {
     const { fs } = this;
-    const replaced = this.#path('replaced');
+    for (const [name, nbytes] of this.#sizes) checkWritten(this.file(name), nbytes, fs);
+    // Once more: what stands there may have come or changed while the work went on.
+    const state = this.#refuseTaken();
     try {
-      if (this.#isTaken()) {
+      if (isInside(this.#state, this.finalDir)) {
+        fs.writeFileSync(this.#path(COMPLETE), '');
+        this.#fill();
+      } else if (state === 'ours') {
+        const replaced = this.#path(REPLACED);
         fs.renameSync(this.finalDir, replaced);
         try {
           fs.renameSync(this.dir, this.finalDir);
@@ -169,41 +227,55 @@ export class Output {
           throw error;
         }
       } else {
-        if (fs.existsSync(this.finalDir)) fs.rmdirSync(this.finalDir);
+        if (state === 'empty') fs.rmdirSync(this.finalDir);
         fs.renameSync(this.dir, this.finalDir);
       }
     } catch (error) {
-      throw unwritable(this.finalDir, error);
-    } finally {
       this.#end();
+      throw unwritable(this.finalDir, error);
     }
-    fs.rmSync(this.#state, { recursive: true, force: true });
+    this.#end('remove');
   }
 
   /** Ends without a package, after `commit` without effect; keeps what the same command needs to continue, if anything. */
   release(): void {
     if (this.#isOver) return;
-    const hasBegun = this.#journal !== undefined;
-    this.#end();
-    if (!hasBegun && this.#journals().length === 0) this.#removeState();
+    const isOfUse =
+      this.#journal !== undefined || this.#journals().length > 0 || this.fs.existsSync(this.#path(REPLACED));
+    this.#end(isOfUse ? 'keep' : 'remove');
   }
 
   /** Ends without a package and keeps nothing. */
   discard(): void {
     if (this.#isOver) return;
-    this.#end();
-    this.#removeState();
+    this.#end('remove');
   }
 
-  #end(): void {
+  /**
+   * Closes and unlocks. What is removed goes before the lock does: once it is free, another process may already write
+   * into the same directory, which goes only if it is empty.
+   */
+  #end(state: 'keep' | 'remove' = 'keep'): void {
+    const { fs } = this;
     this.#isOver = true;
     this.#journal?.close();
     this.#journal = undefined;
-    this.#unlock();
-  }
-
-  #removeState(): void {
-    if (this.#othersAtWork().length === 0) this.fs.rmSync(this.#state, { recursive: true, force: true });
+    const isRemoved = state === 'remove' && this.#othersAtWork().length === 0;
+    try {
+      const own = `lock-${this.#label}`;
+      const found = isRemoved ? fs.readdirSync(this.#state).filter((name) => name !== own) : [];
+      // Killed in between, what says that the package is complete must still be there.
+      const names = found.sort((a, b) => Number(a === COMPLETE) - Number(b === COMPLETE));
+      for (const name of names) fs.rmSync(this.#path(name), { recursive: true, force: true });
+    } finally {
+      this.#unlock();
+    }
+    if (!isRemoved) return;
+    try {
+      fs.rmdirSync(this.#state);
+    } catch {
+      // Another process has begun there.
+    }
   }
 
   get #label(): string {
@@ -221,7 +293,6 @@ export class Output {
     const others = this.#othersAtWork();
     const alone = others.find((name) => !this.#options.shard || !name.includes('/'));
     if (alone === undefined) return;
-    this.#unlock();
     throw new EnvironmentError(
       `${this.finalDir} is being written by another process (${alone.includes('/') ? `shard ${alone}` : alone}).`,
       'wait until it has finished, or stop it.',
@@ -251,24 +322,49 @@ export class Output {
       .sort();
   }
 
-  #isTaken(): boolean {
-    const { fs, finalDir } = this;
-    if (!fs.existsSync(finalDir)) return false;
-    return !fs.statSync(finalDir).isDirectory() || fs.readdirSync(finalDir).length > 0;
+  /** What stands under the final name, if this work may take its place; else throws UsageError. */
+  #refuseTaken(): DirectoryState {
+    return outputDirectory(this.finalDir, this.#options).state;
   }
 
-  /** A kill inside `commit` leaves the old package aside: without its name, or with the new one in its place. */
-  #restoreReplaced(): void {
-    const replaced = this.#path('replaced');
-    if (!this.fs.existsSync(replaced)) return;
-    if (this.fs.existsSync(this.finalDir)) this.fs.rmSync(replaced, { recursive: true, force: true });
-    else this.fs.renameSync(replaced, this.finalDir);
+  /**
+   * A kill inside `commit` leaves the old package aside: without its name, or with the new one in its place. Where the
+   * place is filled it leaves a part of the new one in it, and the rest follows.
+   */
+  #finishCommit(): void {
+    const { fs } = this;
+    if (fs.existsSync(this.#path(COMPLETE)) && isInside(this.#state, this.finalDir)) {
+      this.#fill();
+      // The package is there: nothing of the work is left to continue.
+      for (const name of [...this.#journals(), COMPLETE]) fs.rmSync(this.#path(name), { force: true });
+    }
+    const replaced = this.#path(REPLACED);
+    if (!fs.existsSync(replaced)) return;
+    if (fs.existsSync(this.finalDir)) fs.rmSync(replaced, { recursive: true, force: true });
+    else fs.renameSync(replaced, this.finalDir);
+  }
+
+  /** Moves what is complete into a place that cannot be replaced; nothing that is there is overwritten. */
+  #fill(): void {
+    const { fs } = this;
+    for (const name of fs.readdirSync(this.dir)) {
+      const place = join(this.finalDir, name);
+      if (fs.lstatSync(place, { throwIfNoEntry: false })) {
+        throw new UsageError(
+          `${place}: has come into the output while it was written.`,
+          'move it away, or another -o.',
+        );
+      }
+      fs.renameSync(join(this.dir, name), place);
+    }
   }
 
   #replace(path: string, write: (temporary: string) => void): void {
     const temporary = join(this.#state, `${process.pid}-${this.#label}.tmp`);
     try {
       this.fs.mkdirSync(dirname(path), { recursive: true });
+      // Whatever stands there, a link too, is not written to.
+      this.fs.rmSync(temporary, { force: true });
       write(temporary);
       this.fs.renameSync(temporary, path);
     } catch (error) {
@@ -293,12 +389,13 @@ export function openOutput(finalDir: string, options: OutputOptions): Output {
   return new Output(finalDir, options);
 }
 
-function checkInputs(finalDir: string, inputs: string[], fs: FileSystem): void {
-  const real = (path: string) => (fs.existsSync(path) ? fs.realpathSync(path) : resolve(path));
-  for (const input of inputs) {
-    const path = relative(real(finalDir), real(input));
-    if (path === '' || !(path.startsWith('..') || isAbsolute(path))) {
-      throw new UsageError(`${finalDir}: the output would replace its own input ${input}.`, 'another directory as -o.');
-    }
-  }
+/** Finds damage: every number of a plan is believed by `merge`. */
+const digestOfPlan = ({ plan, settings }: StoredPlan): string =>
+  digestOfBytes(Buffer.from(JSON.stringify([plan, settings])));
+
+/** Throws Error with a short reason for what is no plan. */
+function parseStoredPlan(text: string): StoredPlan {
+  const { digest, ...stored } = parseStrictJson(text) as unknown as StoredPlan & { digest: unknown };
+  if (typeof stored.identity !== 'string' || digest !== digestOfPlan(stored)) throw new Error('its digest is another');
+  return stored;
 }

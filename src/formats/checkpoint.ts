@@ -1,9 +1,11 @@
-import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Checkpoint, CheckpointFile, TensorRef } from '../core/checkpoint.js';
 import { InvalidInputError } from '../core/errors.js';
 import type { Json, JsonObject } from '../core/json.js';
+import { quoted } from '../core/printable.js';
 import { ggufFileAt, openGgufCheckpoint } from './gguf/checkpoint.js';
+import { isInput, LARGEST } from './input-file.js';
 import { refusePointerFile } from './lfs-pointer.js';
 import { SETTINGS_FILES, withQuantizationSettings } from './quantization-settings.js';
 import { readSafetensorsHeader } from './safetensors.js';
@@ -61,19 +63,9 @@ export function openCheckpoint(dir: string): Checkpoint {
 }
 
 function companionsOf(dir: string): string[] {
-  const found = COMPANIONS.filter((name) => isThere(join(dir, name)));
+  const found = COMPANIONS.filter((name) => isInput(join(dir, name)));
   for (const name of found) refusePointerFile(join(dir, name));
   return found;
-}
-
-/** Whether there is a file; a link that leads nowhere is an error, as what it stood for would be left out unsaid. */
-function isThere(file: string): boolean {
-  if (existsSync(file)) return true;
-  if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return false;
-  throw new InvalidInputError(
-    `${file}: is a link to a file that is not there.`,
-    'copy the file itself, or remove the link.',
-  );
 }
 
 /** Configs, code and licences that belong to a model besides its companions; not its weights and their indexes. */
@@ -94,10 +86,10 @@ type Weights = { tensors: Map<string, TensorRef>; files: CheckpointFile[]; notes
 function openWeights(dir: string, config: JsonObject): Weights {
   const { transformers_weights: named = null } = config;
   if (named !== null) return openNamed(dir, named);
-  const [isSingle, isSharded] = [SINGLE, INDEX].map((name) => existsSync(join(dir, name)));
+  const [isSingle, isSharded] = [SINGLE, INDEX].map((name) => isInput(join(dir, name)));
   if (!isSingle && isSharded) return openShards(dir);
   const weights = openSingle(dir, isSingle ? SINGLE : loneSafetensors(dir));
-  if (!isSharded || Object.values(indexOf(dir)).every((name) => name === SINGLE)) return weights;
+  if (!isSharded || [...indexOf(dir).values()].every((name) => name === SINGLE)) return weights;
   const note = `${SINGLE} stands beside ${INDEX}: ${SINGLE} is read, as transformers does, and not the shards of the index.`;
   return { ...weights, notes: [note] };
 }
@@ -108,7 +100,7 @@ function openSingle(dir: string, name: string): Weights {
 }
 
 function openNamed(dir: string, name: Json): Weights {
-  if (typeof name !== 'string' || !name.endsWith('.safetensors') || !existsSync(join(dir, basename(name)))) {
+  if (typeof name !== 'string' || !name.endsWith('.safetensors') || !isInput(join(dir, basename(name)))) {
     throw new InvalidInputError(
       `${dir}: config.json has the weights in "transformers_weights" ${JSON.stringify(name)}; needed is a safetensors file beside it.`,
       'download this file, or remove the key where the weights are in model.safetensors.',
@@ -141,29 +133,30 @@ function openShards(dir: string): Weights {
   const map = indexOf(dir);
   const tensors = new Map<string, TensorRef>();
   const files: CheckpointFile[] = [];
-  const names = [...new Set(Object.values(map))].sort();
+  const names = [...new Set(map.values())].sort();
   names.forEach(checkFileName);
   for (const name of names) {
-    if (!existsSync(join(dir, name))) {
+    if (!isInput(join(dir, name))) {
       throw new InvalidInputError(`${dir}: shard ${name} is missing; ${INDEX} names it.`, 'download this shard.');
     }
     const shard = readSafetensorsHeader(join(dir, name));
     files.push({ name, size: shard.size, headerSha256: shard.headerSha256 });
     for (const [key, ref] of shard.tensors) {
-      if (map[key] !== name) {
-        const elsewhere = map[key] === undefined ? 'does not name it' : `says that it is in ${map[key]}`;
+      const place = map.get(key);
+      if (place !== name) {
+        const elsewhere = place === undefined ? 'does not name it' : `says that it is in ${place}`;
         throw new InvalidInputError(
-          `${name}: holds tensor ${JSON.stringify(key)}, but ${INDEX} ${elsewhere}.`,
+          `${name}: holds tensor ${quoted(key)}, but ${INDEX} ${elsewhere}.`,
           'download the index and all shards of one version.',
         );
       }
       tensors.set(key, ref);
     }
   }
-  for (const [key, name] of Object.entries(map)) {
+  for (const [key, name] of map) {
     if (!tensors.has(key)) {
       throw new InvalidInputError(
-        `${INDEX}: tensor ${JSON.stringify(key)} is not in ${name}, where the index has it.`,
+        `${INDEX}: tensor ${quoted(key)} is not in ${name}, where the index has it.`,
         'download the index and all shards of one version.',
       );
     }
@@ -175,15 +168,15 @@ function openShards(dir: string): Weights {
 function checkFileName(name: string): void {
   if (name !== basename(name) || name.includes('\\') || name.includes('\0') || name === '..' || name === '.') {
     throw new InvalidInputError(
-      `${INDEX}: the file name ${JSON.stringify(name)} leaves the checkpoint's directory.`,
+      `${INDEX}: the file name ${quoted(name)} leaves the checkpoint's directory.`,
       'use checkpoints only from sources that you trust.',
     );
   }
 }
 
-const indexOf = (dir: string) => weightMap(readJsonObject(join(dir, INDEX)) as JsonObject);
+const indexOf = (dir: string) => weightMap(readJsonObject(join(dir, INDEX), LARGEST.lists) as JsonObject);
 
-function weightMap(index: JsonObject): Record<string, string> {
+function weightMap(index: JsonObject): Map<string, string> {
   const map = index.weight_map;
   if (
     typeof map !== 'object' ||
@@ -196,5 +189,5 @@ function weightMap(index: JsonObject): Record<string, string> {
       'download the index again.',
     );
   }
-  return map as Record<string, string>;
+  return new Map(Object.entries(map as Record<string, string>));
 }

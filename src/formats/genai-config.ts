@@ -1,11 +1,14 @@
 import type { DecoderConfig } from '../core/architecture.js';
 import type { Checkpoint } from '../core/checkpoint.js';
+import { genaiModelType } from '../core/genai-versions.js';
+import type { Graph } from '../core/graph.js';
 import type { Json, JsonObject } from '../core/json.js';
 import type { ConvertOptions } from '../core/options.js';
 import type { PlannedGraph } from '../core/plan.js';
+import { padTokenId, tokenIds } from './pad-token.js';
 
 /** Search settings of onnxruntime-genai with its defaults (src/config.h), in its order. */
-export function searchSettings(generation: JsonObject, maxLength: number): JsonObject {
+export function searchSettings(generation: JsonObject, maxLength: number, sharesBuffer: boolean): JsonObject {
   const keep = (key: string, fallback: Json): Json => generation[key] ?? fallback;
   return {
     diversity_penalty: keep('diversity_penalty', 0),
@@ -17,7 +20,7 @@ export function searchSettings(generation: JsonObject, maxLength: number): JsonO
     no_repeat_ngram_size: keep('no_repeat_ngram_size', 0),
     num_beams: keep('num_beams', 1),
     num_return_sequences: keep('num_return_sequences', 1),
-    past_present_share_buffer: false,
+    past_present_share_buffer: sharesBuffer,
     repetition_penalty: keep('repetition_penalty', 1),
     temperature: keep('temperature', 1),
     top_k: keep('top_k', 50),
@@ -25,15 +28,19 @@ export function searchSettings(generation: JsonObject, maxLength: number): JsonO
   };
 }
 
-/** Token ids of a checkpoint: generation_config.json goes before config.json; a list of eos ids stays a list. */
-export function tokenIds(checkpoint: Pick<Checkpoint, 'config' | 'generationConfig'>): JsonObject {
-  const id = (key: string): Json => checkpoint.generationConfig[key] ?? checkpoint.config[key] ?? null;
-  const eos = id('eos_token_id');
-  return {
-    bos_token_id: id('bos_token_id'),
-    eos_token_id: eos,
-    pad_token_id: id('pad_token_id') ?? (Array.isArray(eos) ? eos[0] : eos),
-  };
+/**
+ * Whether the runtime may hand every cache in and out as one buffer: GroupQueryAttention alone updates it in place
+ * (builders/base.py sets past_present_share_buffer for it alone).
+ */
+function sharesBuffer({ inputs, nodes }: Graph): boolean {
+  const keys = inputs.filter(({ name }) => name.startsWith('past_key_values.') && name.endsWith('.key'));
+  return nodes.filter(({ op }) => op === 'GroupQueryAttention').length === keys.length;
+}
+
+/** The token ids that the runtime reads, those that the checkpoint has. */
+export function runtimeTokenIds(checkpoint: Checkpoint, { vocab_size }: DecoderConfig): JsonObject {
+  const ids = { ...tokenIds(checkpoint), pad_token_id: padTokenId(checkpoint, vocab_size) };
+  return Object.fromEntries(Object.entries(ids).filter(([, value]) => value !== null));
 }
 
 /** genai_config.json of a package with one decoder graph, as onnxruntime-genai's builder writes it (builders/base.py). */
@@ -47,10 +54,9 @@ export function genaiConfig(
   const named = (names: { name: string }[], name: string) => names.some((each) => each.name === name);
   const cache = graph.inputs.find((each) => each.name.startsWith('past_key_values.'));
   const values = named(graph.inputs, 'past_key_values.0.value');
-  const ids = Object.fromEntries(Object.entries(tokenIds(checkpoint)).filter(([, value]) => value !== null));
   const content: JsonObject = {
     model: {
-      ...ids,
+      ...runtimeTokenIds(checkpoint, config),
       context_length: options.contextLength,
       decoder: {
         session_options: { log_id: 'onnxruntime-genai', provider_options: [] },
@@ -73,10 +79,10 @@ export function genaiConfig(
         num_hidden_layers: config.num_hidden_layers,
         num_key_value_heads: (cache?.shape[1] as number | undefined) ?? config.num_key_value_heads,
       },
-      type: config.model_type,
+      type: genaiModelType(config.model_type, options.runtime),
       vocab_size: config.vocab_size,
     },
-    search: searchSettings(checkpoint.generationConfig, options.contextLength),
+    search: searchSettings(checkpoint.generationConfig, options.contextLength, sharesBuffer(graph)),
   };
   return `${JSON.stringify(content, null, 2)}\n`;
 }

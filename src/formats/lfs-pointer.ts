@@ -1,5 +1,6 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { InvalidInputError } from '../core/errors.js';
+import { openInput } from './input-file.js';
 
 /** First bytes of a pointer (git-lfs/docs/spec.md), which stands for a file that was not downloaded. */
 const POINTER = 'version https://git-lfs.github.com/';
@@ -18,7 +19,7 @@ export function refusePointer(name: string, first: Uint8Array): void {
 export function refusePointerFile(path: string): void {
   const first = new Uint8Array(POINTER_BYTES);
   try {
-    const descriptor = openSync(path, 'r');
+    const { descriptor } = openInput(path);
     try {
       readSync(descriptor, first, 0, POINTER_BYTES, 0);
     } finally {

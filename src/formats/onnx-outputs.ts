@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { InvalidInputError } from '../core/errors.js';
+import { LARGEST, readInput } from './input-file.js';
 
 /** Field numbers of onnx.proto: ModelProto.graph, GraphProto.output, ValueInfoProto.name. */
 const [GRAPH, OUTPUT, NAME] = [7, 12, 1];
@@ -14,13 +13,7 @@ export function modelWithOutputs(
   /** Changes the file's bytes before outputs are added: a reader that does not merge would lose the graph after it. */
   change: (model: Uint8Array) => Uint8Array = (model) => model,
 ): Uint8Array {
-  let model: Uint8Array;
-  try {
-    model = readFileSync(file);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new InvalidInputError(`${file}: cannot be read (${code}).`, 'copy the package again with all its files.');
-  }
+  const model = readInput(file, LARGEST.graph);
   const outputs = names.map((name) => field(OUTPUT, field(NAME, new TextEncoder().encode(name))));
   return Buffer.concat([change(model), field(GRAPH, Buffer.concat(outputs))]);
 }

@@ -1,10 +1,12 @@
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
-import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
+import { closeSync, readSync } from 'node:fs';
+import { dirname, isAbsolute, join, normalize, posix, sep } from 'node:path';
 import onnxProto from 'onnx-proto';
 import type { FileRange } from '../core/checkpoint.js';
 import { type ElementType, f16ToFloat32 } from '../core/dtype.js';
-import { EnvironmentError, InvalidInputError } from '../core/errors.js';
+import { InvalidInputError } from '../core/errors.js';
 import type { Attribute, Dim, Graph, GraphNode, Initializer, ValueInfo } from '../core/graph.js';
+import { own } from '../core/own.js';
+import { LARGEST, openInput, readInput } from './input-file.js';
 import { ELEMENT_TYPES } from './onnx.js';
 
 const { onnx } = onnxProto;
@@ -67,7 +69,7 @@ function externalBytes({ file, offset, nbytes }: FileRange, dir: string): Uint8A
   const location = normalize(file);
   if (!(nbytes <= SMALL_BYTES) || isAbsolute(location) || location.startsWith(`..${sep}`)) return undefined;
   try {
-    const descriptor = openSync(join(dir, location), 'r');
+    const { descriptor } = openInput(join(dir, location));
     try {
       const bytes = new Uint8Array(nbytes);
       return readSync(descriptor, bytes, 0, nbytes, offset) === nbytes ? bytes : undefined;
@@ -83,7 +85,7 @@ function externalBytes({ file, offset, nbytes }: FileRange, dir: string): Uint8A
 function numbers(dtype: ElementType, bytes: Uint8Array, count: number): number[] | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const nibble = (index: number) => (bytes[index >> 1] >> ((index & 1) * 4)) & 15;
-  const read: Partial<Record<ElementType, [bytes: number, value: (index: number) => number]>> = {
+  const read = own<[bytes: number, value: (index: number) => number]>({
     FLOAT: [4, (index) => view.getFloat32(4 * index, true)],
     FLOAT16: [2, (index) => f16ToFloat32(view.getUint16(2 * index, true))],
     INT64: [8, (index) => Number(view.getBigInt64(8 * index, true))],
@@ -95,7 +97,7 @@ function numbers(dtype: ElementType, bytes: Uint8Array, count: number): number[]
     INT8: [1, (index) => view.getInt8(index)],
     UINT4: [0.5, nibble],
     INT4: [0.5, (index) => (nibble(index) << 28) >> 28],
-  };
+  });
   const [size, value] = read[dtype] ?? [];
   if (size === undefined || value === undefined || bytes.byteLength < Math.ceil(count * size)) return undefined;
   return Array.from({ length: count }, (_, index) => value(index));
@@ -157,19 +159,22 @@ export interface ReadModel {
  * Constant nodes as initializers. Throws InvalidInputError for anything but a model.
  */
 export function readModel(file: string, largest = SMALL_ELEMENTS): ReadModel {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new InvalidInputError(`${file}: there is no such file.`, 'check the path.');
-    throw new EnvironmentError(`${file}: cannot be read (${code}).`, 'check the permissions of this file.');
-  }
+  const bytes = readInput(file, LARGEST.graph);
   try {
     return modelOf(onnx.ModelProto.decode(bytes) as Model, dirname(file), largest);
   } catch (error) {
     throw new InvalidInputError(`${file}: is no ONNX model: ${(error as Error).message}.`, 'copy the file again.');
   }
+}
+
+/** Reads a graph of a package, its name inside of which is `file`; places of bytes are named inside of the package too. */
+export function readPackageModel(dir: string, file: string, largest?: number): ReadModel {
+  const { graph, external } = readModel(join(dir, file), largest);
+  const inPackage = (place: FileRange) => ({ ...place, file: posix.join(posix.dirname(file), place.file) });
+  return {
+    graph,
+    external: Object.fromEntries(Object.entries(external).map(([name, place]) => [name, inPackage(place)])),
+  };
 }
 
 function modelOf({ graph, opsetImport }: Model, dir: string, largest: number): ReadModel {
@@ -182,11 +187,13 @@ function modelOf({ graph, opsetImport }: Model, dir: string, largest: number): R
   const stored = new Set(initializers.map((each) => each.name));
   const values = [...(graph.valueInfo ?? []), ...(graph.input ?? []), ...(graph.output ?? [])].map(valueInfo);
   return {
-    external: Object.fromEntries(
-      tensors.flatMap((tensor) => {
-        const place = placeOf(tensor);
-        return place ? [[tensor.name ?? '', place] as const] : [];
-      }),
+    external: own(
+      Object.fromEntries(
+        tensors.flatMap((tensor) => {
+          const place = placeOf(tensor);
+          return place ? [[tensor.name ?? '', place] as const] : [];
+        }),
+      ),
     ),
     graph: {
       name: graph.name ?? '',

@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import onnxProto from 'onnx-proto';
 import type { FileRange } from '../core/checkpoint.js';
 import { type ElementType, float32ToF16 } from '../core/dtype.js';
@@ -86,6 +87,10 @@ function rawData(dtype: ElementType, values: number[]): Uint8Array {
   }
 }
 
+/** A place in the package as a model in this folder of it names it. */
+const within = (folder: string, place: FileRange | undefined) =>
+  place && (folder === '.' ? place : { ...place, file: posix.relative(folder, place.file) });
+
 function tensor(initializer: Initializer, range: FileRange | undefined) {
   const base = { name: initializer.name, dataType: ELEMENT_TYPES[initializer.dtype], dims: initializer.shape };
   if ('values' in initializer.content) {
@@ -107,7 +112,13 @@ function tensor(initializer: Initializer, range: FileRange | undefined) {
  * A lowered graph as the bytes of an ONNX model. Weights stay in data files: `external` says where each initializer's
  * bytes are. Nothing in the result depends on time or machine.
  */
-export function encodeModel(graph: Graph, external: Record<string, FileRange>, producerVersion: string): Uint8Array {
+export function encodeModel(
+  graph: Graph,
+  external: Record<string, FileRange>,
+  producerVersion: string,
+  /** The model's own file: places of bytes are written relative to its folder. */
+  file = '',
+): Uint8Array {
   const semantic = graph.nodes.find((node) => node.domain === 'halfbyte');
   if (semantic) throw new Error(`${semantic.name}: operator ${semantic.op} was not lowered`);
   const model = {
@@ -125,7 +136,7 @@ export function encodeModel(graph: Graph, external: Record<string, FileRange>, p
         output: node.outputs,
         attribute: Object.entries(node.attributes).map(([name, value]) => attribute(name, value)),
       })),
-      initializer: graph.initializers.map((each) => tensor(each, external[each.name])),
+      initializer: graph.initializers.map((each) => tensor(each, within(posix.dirname(file), external[each.name]))),
       input: graph.inputs.map(valueInfo),
       output: graph.outputs.map(valueInfo),
       valueInfo: [],

@@ -3,6 +3,7 @@ import { isAbsolute, join, normalize, sep } from 'node:path';
 import * as z from 'zod';
 import { InvalidInputError } from '../core/errors.js';
 import type { JsonObject } from '../core/json.js';
+import { LARGEST } from './input-file.js';
 import { MANIFEST } from './manifest.js';
 import { readJsonObject } from './text.js';
 
@@ -114,7 +115,7 @@ export function openPackage(dir: string): Package {
       'convert the checkpoint again, or correct this key.',
     );
   }
-  return { dir, genai: parsed.data, manifest: readJsonObject(join(dir, MANIFEST)) ?? null };
+  return { dir, genai: parsed.data, manifest: readJsonObject(join(dir, MANIFEST), LARGEST.lists) ?? null };
 }
 
 /** Whether a directory looks like a package rather than a checkpoint. */
@@ -143,7 +144,7 @@ export function operatorsOf(opened: Package, file: string): Readonly<Record<stri
 /** The path of a file that the package names. Throws InvalidInputError where the name leaves the directory or is not there. */
 export function packageFile(opened: Package, name: string): string {
   const path = normalize(name);
-  if (isAbsolute(path) || path === '..' || path.startsWith(`..${sep}`)) {
+  if (leavesPackage(path)) {
     throw new InvalidInputError(
       `${join(opened.dir, 'genai_config.json')}: the file name "${name}" leaves the package.`,
       'use packages only from sources that you trust.',
@@ -162,10 +163,14 @@ export function packageFile(opened: Package, name: string): string {
 /** Size of a file that lies in the package; undefined where it does not, or where the name leaves the directory. */
 export function sizeInPackage(opened: Pick<Package, 'dir'>, name: string): number | undefined {
   const path = normalize(name);
-  if (isAbsolute(path) || path === '..' || path.startsWith(`..${sep}`)) return undefined;
+  if (leavesPackage(path)) return undefined;
   const stat = statSync(join(opened.dir, path), { throwIfNoEntry: false });
   return stat?.isFile() ? stat.size : undefined;
 }
+
+/** Whether a normalized name is none of a file inside the package; no file has a zero byte in its name. */
+const leavesPackage = (path: string): boolean =>
+  isAbsolute(path) || path === '..' || path.startsWith(`..${sep}`) || path.includes('\0');
 
 /** Whether there is a directory of this name. */
 export function isDirectory(path: string): boolean {

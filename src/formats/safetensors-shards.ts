@@ -1,3 +1,4 @@
+import { own } from '../core/own.js';
 import type { Inlay, PlannedFile } from '../core/plan.js';
 import { layoutSafetensors, type TensorEntry, tensorBytes } from './safetensors-writer.js';
 
@@ -33,7 +34,7 @@ export function layoutShards(
   }
 
   const layout: ShardedLayout = { files: [], places: new Map(), headers: [] };
-  const weightMap: Record<string, string> = {};
+  const weightMap = own<string>();
   let total = 0;
   for (const [number, shard] of shards.entries()) {
     const file = shards.length === 1 ? 'model.safetensors' : shardName(number + 1, shards.length);

@@ -1,5 +1,6 @@
 import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { DTYPE_BITS, type Dtype, SAFETENSORS_DTYPES } from '../core/dtype.js';
+import { own } from '../core/own.js';
 
 /** A tensor to be written: what its header entry needs. */
 export interface TensorEntry {
@@ -27,7 +28,7 @@ export const tensorBytes = ({ dtype, shape }: TensorEntry): number =>
 export function layoutSafetensors(tensors: TensorEntry[], metadata: Record<string, string> = {}): SafetensorsLayout {
   const rank = ({ dtype }: TensorEntry) => SAFETENSORS_DTYPES.indexOf(dtype);
   const ordered = [...tensors].sort((a, b) => rank(b) - rank(a) || (a.name < b.name ? -1 : 1));
-  const entries: Record<string, unknown> = { __metadata__: { format: 'pt', ...metadata } };
+  const entries = own<unknown>({ __metadata__: { format: 'pt', ...metadata } });
   let end = 0;
   const begins = ordered.map((tensor) => {
     const begin = end;

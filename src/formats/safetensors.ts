@@ -1,15 +1,20 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { TensorRef } from '../core/checkpoint.js';
 import { DTYPE_BITS, type Dtype } from '../core/dtype.js';
-import { EnvironmentError, InvalidInputError } from '../core/errors.js';
+import { InvalidInputError } from '../core/errors.js';
 import type { JsonObject } from '../core/json.js';
+import { quoted } from '../core/printable.js';
+import { openInput } from './input-file.js';
 import { POINTER_BYTES, refusePointer } from './lfs-pointer.js';
 import { parseStrictJson } from './strict-json.js';
 
 /** The format's own limit on the header (safetensors/src/tensor.rs). */
 const MAX_HEADER_BYTES = 100_000_000;
+
+/** A tensor without elements may have any shape, and rows are gone through: larger than any vocabulary. */
+const LARGEST_OF_EMPTY = 1 << 24;
 
 /** A safetensors file by its header alone. */
 export interface SafetensorsHeader {
@@ -21,16 +26,6 @@ export interface SafetensorsHeader {
 }
 
 const AGAIN = 'download this file again.';
-
-function open(file: string): number {
-  try {
-    return openSync(file, 'r');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new InvalidInputError(`${file}: there is no such file.`, 'check the path.');
-    throw new EnvironmentError(`${file}: cannot be opened (${code}).`, 'check the permissions of this file.');
-  }
-}
 
 /** Reads exactly `nbytes` from `offset`. A file that ends before is an error, never a short answer. */
 function readExactly(fd: number, file: string, offset: number, nbytes: number): Uint8Array {
@@ -51,9 +46,8 @@ function readExactly(fd: number, file: string, offset: number, nbytes: number): 
  * Follows safetensors/src/tensor.rs and is stricter: a name that stands twice is refused.
  */
 export function readSafetensorsHeader(file: string): SafetensorsHeader {
-  const fd = open(file);
+  const { descriptor: fd, size } = openInput(file);
   try {
-    const { size } = fstatSync(fd);
     const name = basename(file);
     if (size < 8) {
       throw new InvalidInputError(
@@ -124,26 +118,23 @@ const isCount = (value: unknown): value is number =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 
 function tensorOf(key: string, value: JsonObject[string], file: string, start: number): TensorRef {
-  const where = `${basename(file)}: tensor ${JSON.stringify(key)}`;
+  const where = `${basename(file)}: tensor ${quoted(key)}`;
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new InvalidInputError(`${where} is described by ${JSON.stringify(value)}; needed is an object.`, AGAIN);
+    throw new InvalidInputError(`${where} is described by ${quoted(value)}; needed is an object.`, AGAIN);
   }
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== 'string' || !Object.hasOwn(DTYPE_BITS, dtype)) {
-    throw new InvalidInputError(
-      `${where} has dtype ${JSON.stringify(dtype ?? null)}, which the format does not know.`,
-      AGAIN,
-    );
+    throw new InvalidInputError(`${where} has dtype ${quoted(dtype ?? null)}, which the format does not know.`, AGAIN);
   }
   if (!Array.isArray(shape) || !shape.every(isCount)) {
     throw new InvalidInputError(
-      `${where} has shape ${JSON.stringify(shape ?? null)}; needed is a list of integers of 0 or more.`,
+      `${where} has shape ${quoted(shape ?? null)}; needed is a list of integers of 0 or more.`,
       AGAIN,
     );
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
     throw new InvalidInputError(
-      `${where} has data_offsets ${JSON.stringify(offsets ?? null)}; needed are two integers.`,
+      `${where} has data_offsets ${quoted(offsets ?? null)}; needed are two integers.`,
       AGAIN,
     );
   }
@@ -153,17 +144,20 @@ function tensorOf(key: string, value: JsonObject[string], file: string, start: n
   const elements = (shape as number[]).reduce((product, each) => product * BigInt(each), 1n);
   const bits = elements * BigInt(DTYPE_BITS[dtype as Dtype]);
   if (bits > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new InvalidInputError(`${where} overflows: ${dtype} ${quoted(shape)} is more than can be counted.`, AGAIN);
+  }
+  if (elements === 0n && (shape as number[]).some((each) => each > LARGEST_OF_EMPTY)) {
     throw new InvalidInputError(
-      `${where} overflows: ${dtype} [${shape.join(', ')}] is more than can be counted.`,
+      `${where} holds nothing, but its shape ${quoted(shape)} claims rows or columns beyond any model.`,
       AGAIN,
     );
   }
   if (bits % 8n !== 0n) {
-    throw new InvalidInputError(`${where} is misaligned: ${dtype} [${shape.join(', ')}] ends inside a byte.`, AGAIN);
+    throw new InvalidInputError(`${where} is misaligned: ${dtype} ${quoted(shape)} ends inside a byte.`, AGAIN);
   }
   if (bits / 8n !== BigInt(end - begin)) {
     throw new InvalidInputError(
-      `${where} spans ${end - begin} bytes; ${dtype} [${shape.join(', ')}] needs ${bits / 8n}.`,
+      `${where} spans ${end - begin} bytes; ${dtype} ${quoted(shape)} needs ${bits / 8n}.`,
       AGAIN,
     );
   }
@@ -185,7 +179,7 @@ function proveContiguous(tensors: TensorRef[], name: string, start: number, size
     if (tensor.offset !== expected) {
       const kind = tensor.offset > expected ? 'leaves a hole' : 'overlaps the one before it';
       throw new InvalidInputError(
-        `${name}: tensor ${JSON.stringify(tensor.name)} has invalid offsets: it begins at byte ${tensor.offset - start} of the data and ${kind}; needed is ${expected - start}.`,
+        `${name}: tensor ${quoted(tensor.name)} has invalid offsets: it begins at byte ${tensor.offset - start} of the data and ${kind}; needed is ${expected - start}.`,
         AGAIN,
       );
     }
@@ -201,7 +195,7 @@ function proveContiguous(tensors: TensorRef[], name: string, start: number, size
 
 /** The bytes of one stored tensor, for what is small: goldens, scales, calibration. */
 export function readTensor(ref: TensorRef): Uint8Array {
-  const fd = open(ref.file);
+  const { descriptor: fd } = openInput(ref.file);
   try {
     return readExactly(fd, ref.file, ref.offset, ref.nbytes);
   } finally {

@@ -1,32 +1,21 @@
-import { readFileSync, statSync } from 'node:fs';
-import { EnvironmentError, InvalidInputError } from '../core/errors.js';
+import { InvalidInputError } from '../core/errors.js';
 import type { JsonObject } from '../core/json.js';
+import { isAbsent, LARGEST, readInput } from './input-file.js';
 import { parsePythonJson } from './python-json.js';
+import { checkDepth } from './strict-json.js';
 
-/** Larger than any real config, index or tokenizer (DeepSeek-V3's index has 9 MB). */
-const MAX_JSON_BYTES = 200_000_000;
-
-/** Reads a file that holds one JSON object, as Python writes it (python-json.ts); undefined where there is none. Throws InvalidInputError for other content. */
-export function readJsonObject(file: string): JsonObject | undefined {
-  let text: string;
-  try {
-    const { size } = statSync(file);
-    if (size > MAX_JSON_BYTES) {
-      throw new InvalidInputError(
-        `${file}: has ${size} bytes; at most ${MAX_JSON_BYTES} are read.`,
-        'check this file.',
-      );
-    }
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    if (error instanceof InvalidInputError) throw error;
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return undefined;
-    throw new EnvironmentError(`${file}: cannot be read (${code}).`, 'check the permissions of this file.');
-  }
+/**
+ * Reads a file that holds one JSON object, as Python writes it (python-json.ts); undefined where there is none. Throws InvalidInputError for other content,
+ * for more than `most` bytes and for objects in each other beyond any real depth.
+ */
+export function readJsonObject(file: string, most: number = LARGEST.settings): JsonObject | undefined {
+  const bytes = readIfThere(file, most);
+  if (!bytes) return undefined;
   let value: unknown;
   try {
-    value = parsePythonJson(text.replace(/^\uFEFF/, ''));
+    const text = new TextDecoder().decode(bytes);
+    checkDepth(text);
+    value = parsePythonJson(text);
   } catch (error) {
     throw new InvalidInputError(
       `${file}: is not valid JSON: ${(error as Error).message}.`,
@@ -42,16 +31,18 @@ export function readJsonObject(file: string): JsonObject | undefined {
   return value as JsonObject;
 }
 
-/** Reads a text file. Throws InvalidInputError where there is none or it is not UTF-8. */
-export function readText(file: string): string {
-  let bytes: Uint8Array;
+function readIfThere(file: string, most: number): Uint8Array | undefined {
   try {
-    bytes = readFileSync(file);
+    return readInput(file, most);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new InvalidInputError(`${file}: there is no such file.`, 'check the path.');
-    throw new EnvironmentError(`${file}: cannot be read (${code}).`, 'check the permissions of this file.');
+    if (isAbsent(error)) return undefined;
+    throw error;
   }
+}
+
+/** Reads a text file. Throws InvalidInputError where there is none, where it is not UTF-8 or too large. */
+export function readText(file: string): string {
+  const bytes = readInput(file, LARGEST.text);
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {

@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JsonObject } from '../core/json.js';
-import { readJsonObject } from './text.js';
+import { isInput, LARGEST } from './input-file.js';
+import { readJsonObject, readText } from './text.js';
 
 /** The files of a tokenizer in Hugging Face layout. `chatTemplate` is Jinja source, null where there is none. */
 export interface TokenizerFiles {
@@ -17,14 +17,14 @@ export interface TokenizerFiles {
  * name come from special_tokens_map.json.
  */
 export function readTokenizerFiles(dir: string): TokenizerFiles | null {
-  const tokenizer = readJsonObject(join(dir, 'tokenizer.json'));
+  const tokenizer = readJsonObject(join(dir, 'tokenizer.json'), LARGEST.lists);
   if (tokenizer === undefined) return null;
   const config = {
     ...readJsonObject(join(dir, 'special_tokens_map.json')),
     ...readJsonObject(join(dir, 'tokenizer_config.json')),
   };
   const file = join(dir, 'chat_template.jinja');
-  const chatTemplate = existsSync(file) ? readFileSync(file, 'utf8') : defaultTemplate(config.chat_template);
+  const chatTemplate = isInput(file) ? readText(file) : defaultTemplate(config.chat_template);
   return { tokenizer, config, chatTemplate };
 }
 

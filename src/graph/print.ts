@@ -1,4 +1,5 @@
 import type { Attribute, Graph, ValueInfo } from '../core/graph.js';
+import { own } from '../core/own.js';
 
 function attributeText(value: Attribute): string {
   if (typeof value === 'object' && 'float' in value) return Number(value.float.toPrecision(7)).toString();
@@ -36,7 +37,7 @@ export function printGraph(graph: Graph): string {
 
 /** How many nodes of each operator a graph has, sorted by name. */
 export function operatorCounts(graph: Graph): Record<string, number> {
-  const counts: Record<string, number> = {};
+  const counts = own<number>();
   for (const node of graph.nodes) counts[node.op] = (counts[node.op] ?? 0) + 1;
   return Object.fromEntries(Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

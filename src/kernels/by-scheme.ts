@@ -1,10 +1,11 @@
 import { type Dtype, float32ToBf16 } from '../core/dtype.js';
+import { own } from '../core/own.js';
 import { NonFiniteWeight, type QuantizationAlgorithm, type QuantizationArgs } from '../core/scheme.js';
 import { flipOf, gridExtent, SCALE_KINDS } from './grids.js';
 import type { KernelExports } from './wasm.js';
 
 /** Stored dtypes that kernels read, by their numbers in assembly/lanes.ts. */
-export const KERNEL_DTYPES: Partial<Record<Dtype, number>> = { BF16: 0, F32: 1, F16: 2 };
+export const KERNEL_DTYPES: Partial<Record<Dtype, number>> = own({ BF16: 0, F32: 1, F16: 2 });
 
 /** What one call quantizes: rows of a stored dtype at an address, and the address of each part. */
 export interface KernelCall {
@@ -113,7 +114,7 @@ function blockKernel(format: number): SchemeKernel {
 }
 
 /** Kernels by scheme id. */
-export const SCHEME_KERNELS: Record<string, SchemeKernel> = {
+export const SCHEME_KERNELS: Record<string, SchemeKernel> = own({
   int4: integerKernel(4),
   int8: integerKernel(8),
   fp8_e4m3: fp8Kernel(0),
@@ -132,4 +133,4 @@ export const SCHEME_KERNELS: Record<string, SchemeKernel> = {
   f32: floatKernel('F32', notFinite),
   f16: floatKernel('F16', (x) => !(Math.abs(x) < 65520)),
   bf16: floatKernel('BF16', (x) => (float32ToBf16(x) & 0x7f80) === 0x7f80),
-};
+});

@@ -1,5 +1,6 @@
 import { GGML_TYPES } from '../core/gguf.js';
 import type { DecodeRows } from '../core/kernels.js';
+import { own } from '../core/own.js';
 import type { QuantizationArgs } from '../core/scheme.js';
 import { flipOf, gridExtent, SCALE_KINDS } from './grids.js';
 import type { KernelExports } from './wasm.js';
@@ -91,7 +92,7 @@ function floats(
 }
 
 /** Kernels by scheme id. */
-const DECODE_KERNELS: Record<string, DecodeKernel> = {
+const DECODE_KERNELS: Record<string, DecodeKernel> = own({
   int4: integers(4),
   int8: integers(8),
   fp8_e4m3: fp8(0),
@@ -110,7 +111,7 @@ const DECODE_KERNELS: Record<string, DecodeKernel> = {
   f32: floats(4, ({ memory }, from, count, to) => new Uint8Array(memory.buffer).copyWithin(to, from, from + 4 * count)),
   f16: floats(2, (wasm, from, count, to) => wasm.widenHalves(from, count, to)),
   bf16: floats(2, (wasm, from, count, to) => wasm.widenBrains(from, count, to)),
-};
+});
 
 /** Whether the parts of a scheme have a kernel that decodes them. */
 export const dequantizes = (args: QuantizationArgs): boolean =>

@@ -2,13 +2,14 @@ import type { Dtype } from '../core/dtype.js';
 import { ERROR_STATE } from '../core/error-sums.js';
 import { gridEnds } from '../core/grid-ends.js';
 import type { AddErrors, AddSaturated } from '../core/kernels.js';
+import { own } from '../core/own.js';
 import type { QuantizationArgs } from '../core/scheme.js';
 import { KERNEL_DTYPES } from './by-scheme.js';
 import { flipOf, gridExtent, SCALE_KINDS } from './grids.js';
 import type { KernelExports } from './wasm.js';
 
 /** Bits of the zero points of schemes that may have them. */
-const ZERO_BITS: Record<string, number> = { int4: 4, int8: 8 };
+const ZERO_BITS: Record<string, number> = own({ int4: 4, int8: 8 });
 
 export function openErrors(wasm: KernelExports, dtype: Dtype, cols: number, stride: number, state: number): AddErrors {
   const kind = KERNEL_DTYPES[dtype] as number;

@@ -1,13 +1,14 @@
+import { own } from '../core/own.js';
 import type { QuantizationArgs } from '../core/scheme.js';
 
 /** Types of stored scales by their numbers in assembly/stored_grids.ts. */
-export const SCALE_KINDS: Record<QuantizationArgs['scale_dtype'], number> = {
+export const SCALE_KINDS: Record<QuantizationArgs['scale_dtype'], number> = own({
   F32: 0,
   F16: 1,
   BF16: 2,
   F8_E8M0: 3,
   F8_E4M3: 4,
-};
+});
 
 /** How the grids of a scheme lie over the rows and columns of a matrix. */
 export interface GridExtent {

@@ -1,5 +1,6 @@
 import type { TensorRef } from '../core/checkpoint.js';
 import type { Layout } from '../core/layout.js';
+import { own } from '../core/own.js';
 import type { PackedSource } from '../core/weights.js';
 import { compressedDressing } from './compressed/dressing.js';
 import type { CompressedForm } from './compressed/form.js';
@@ -9,11 +10,11 @@ import { packQuantized } from './compressed/pack_quantized.js';
 import { activationsIn, configuredSizes } from './compressed/settings.js';
 import { floatTensors, quantizationConfig } from './packing/stored-tensors.js';
 
-const FORMS: Record<string, CompressedForm> = {
+const FORMS: Record<string, CompressedForm> = own({
   'pack-quantized': packQuantized,
   'naive-quantized': naiveQuantized,
   fp4: fp4Packed,
-};
+});
 
 /**
  * compressed_tensors: the checkpoints of llm-compressor, as vLLM and transformers load them. Which form a module has

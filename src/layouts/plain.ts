@@ -4,6 +4,7 @@ import { type Dtype, FLOAT_DTYPES } from '../core/dtype.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { Json, JsonObject } from '../core/json.js';
 import type { Layout } from '../core/layout.js';
+import { own } from '../core/own.js';
 import type { LogicalTensor } from '../core/weights.js';
 import bf16 from '../schemes/bf16.js';
 import f16 from '../schemes/f16.js';
@@ -15,11 +16,11 @@ export function matrixOf(shape: number[]): { rows: number; cols: number } {
   return { rows: shape.slice(0, -1).reduce((product, each) => product * each, 1), cols };
 }
 
-const FLOATS: Record<string, { scheme: typeof bf16; dtype: Dtype; torch: string }> = {
+const FLOATS: Record<string, { scheme: typeof bf16; dtype: Dtype; torch: string }> = own({
   bf16: { scheme: bf16, dtype: 'BF16', torch: 'bfloat16' },
   f16: { scheme: f16, dtype: 'F16', torch: 'float16' },
   f32: { scheme: f32, dtype: 'F32', torch: 'float32' },
-};
+});
 
 /**
  * Every matrix in one float type, as deepseek-ai/DeepSeek-V3's fp8_cast_bf16.py has it; routers and vectors keep the

@@ -6,6 +6,7 @@ import { InvalidInputError } from '../core/errors.js';
 import { matchesGlob } from '../core/glob.js';
 import type { Graph, Weight } from '../core/graph.js';
 import { isRotaryBuffer } from '../core/matrix-kinds.js';
+import { quoted } from '../core/printable.js';
 import { leavesOf } from '../core/weight-source.js';
 import type { LogicalTensor, RowSource } from '../core/weights.js';
 import { InputFiles } from '../sources/input-files.js';
@@ -62,10 +63,7 @@ export function coverageOf(model: Model, graphs: Graph[], logical: ReadonlyMap<s
 }
 
 export const listed = (names: string[]) =>
-  `${names
-    .slice(0, 5)
-    .map((name) => `"${name}"`)
-    .join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`;
+  `${names.slice(0, 5).map(quoted).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`;
 
 /**
  * A missing weight and an unused weight are errors: both mean that the graph is not this model. Biases that a packer

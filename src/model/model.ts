@@ -5,7 +5,9 @@ import { architectureName, decoderPlace } from '../core/decoder-names.js';
 import { InvalidInputError } from '../core/errors.js';
 import type { Graph } from '../core/graph.js';
 import type { JsonObject } from '../core/json.js';
+import { quoted } from '../core/printable.js';
 import { find, ids } from '../registry.js';
+import { boundConfig } from './config-bounds.js';
 import { otherClass, unknownModelType } from './model-type.js';
 import { OWN_HEAD, storesOwnHead } from './stored-head.js';
 
@@ -33,7 +35,7 @@ export async function openModel(
   const id = checkpoint.config.model_type;
   if (typeof id !== 'string') {
     throw new InvalidInputError(
-      `config.json: "model_type" is ${JSON.stringify(id ?? null)}; needed is the name of an architecture.`,
+      `config.json: "model_type" is ${quoted(id ?? null)}; needed is the name of an architecture.`,
       `set it to one of ${ids('architectures').join(', ')}.`,
     );
   }
@@ -45,6 +47,7 @@ export async function openModel(
       'convert a checkpoint of a supported family.',
     );
   }
+  boundConfig(checkpoint.config, checkpoint.tensors, names);
   for (const text of checkpoint.notes ?? []) note?.(text);
   const other = otherClass(checkpoint.config);
   if (other) note?.(other);

@@ -1,5 +1,6 @@
 import { InvalidInputError } from '../core/errors.js';
 import type { Graph, GraphNode, Initializer, Pass, ValueRange } from '../core/graph.js';
+import { own } from '../core/own.js';
 import { elementTypes } from '../graph/element_types.js';
 import { SEMANTIC_OPERATORS } from '../graph/operators.js';
 import { inOrder } from '../graph/order.js';
@@ -13,14 +14,14 @@ const STEPS = 65535;
 const LEAST_RANGE = 1e-4;
 
 /** Outputs whose range the operator fixes: scale and zero point of QNN's operators (onnxruntime qnn quant_config.py). */
-const FIXED: Record<string, Grid> = {
+const FIXED: Record<string, Grid> = own({
   Softmax: { scale: 1 / 65536, zeroPoint: 0 },
   Sigmoid: { scale: 1 / 65536, zeroPoint: 0 },
   Tanh: { scale: 1 / 32768, zeroPoint: 32768 },
-};
+});
 
 /** Operators that move values without changing them: inputs at these places share the output's grid. */
-const MOVES: Record<string, (node: GraphNode) => string[]> = {
+const MOVES: Record<string, (node: GraphNode) => string[]> = own({
   Reshape: ({ inputs }) => [inputs[0]],
   Transpose: ({ inputs }) => [inputs[0]],
   Slice: ({ inputs }) => [inputs[0]],
@@ -32,7 +33,7 @@ const MOVES: Record<string, (node: GraphNode) => string[]> = {
   Neg: ({ inputs }) => [inputs[0]],
   Where: ({ inputs }) => inputs.slice(1),
   ScatterElements: ({ inputs }) => [inputs[0], inputs[2]],
-};
+});
 
 interface Grid {
   scale: number;

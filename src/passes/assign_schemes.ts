@@ -13,6 +13,9 @@ export const FLOAT32: QuantizationArgs = {
   algorithm: 'rtn',
 };
 
+/** Plain float16, as embeddings have it that are no blocks of integers. */
+export const FLOAT16: QuantizationArgs = { ...FLOAT32, scheme: 'f16' };
+
 type Settings = Pick<ConvertOptions, 'weights' | 'embeddings' | 'lmHead' | 'only' | 'skip' | 'overrides'>;
 
 function schemeOf(weight: Weight, settings: Settings): QuantizationArgs {

@@ -25,7 +25,7 @@ export const halfActivations = pass(HALF, (graph: Graph) => {
   const exits: GraphNode[] = [];
   const renamed = new Map<string, string>();
   const rename = (name: string) => renamed.get(name) ?? name;
-  const isCache = (name: string) => /^(past|present)_/.test(name);
+  const isCache = (name: string) => /^(past|present)[_.]/.test(name);
   const half = (value: ValueInfo): ValueInfo =>
     value.dtype === 'FLOAT' && isCache(value.name) ? { ...value, dtype: 'FLOAT16' } : value;
 

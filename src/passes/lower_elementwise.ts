@@ -1,4 +1,5 @@
 import type { GraphNode } from '../core/graph.js';
+import { own } from '../core/own.js';
 import { pass } from '../graph/pass.js';
 import { float, integer, type Replacement, replaceEach, text } from '../graph/rewrite.js';
 
@@ -26,7 +27,7 @@ function activation(node: GraphNode, into: Replacement): void {
   }
 }
 
-const lowerings: Record<string, (node: GraphNode, into: Replacement) => void> = {
+const lowerings: Record<string, (node: GraphNode, into: Replacement) => void> = own({
   Activation: activation,
   Add: (node, into) => void into.onnx('Add', node.name, node.inputs, {}, node.outputs[0]),
   Mul: (node, into) => void into.onnx('Mul', node.name, node.inputs, {}, node.outputs[0]),
@@ -45,7 +46,7 @@ const lowerings: Record<string, (node: GraphNode, into: Replacement) => void> = 
     into.onnx('Slice', node.name, [node.inputs[0], ...range], {}, node.outputs[0]);
   },
   Concat: (node, into) => void into.onnx('Concat', node.name, node.inputs, { axis: -1 }, node.outputs[0]),
-};
+});
 
 const ELEMENTWISE = {
   name: 'lower_elementwise',

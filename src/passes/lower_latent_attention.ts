@@ -39,6 +39,9 @@ function steps(into: Replacement, name: string) {
       step('Reshape', `${segment}/Reshape`, [value, ints(...shape)], {}, output),
     slice: (value: string, segment: string, from: number, to: number) =>
       step('Slice', `${segment}/Slice`, [value, ints(from), ints(to), ints(-1)]),
+    /** A value with columns of zeros behind its own. */
+    widen: (value: string, segment: string, columns: number) =>
+      columns === 0 ? value : step('Pad', `${segment}/Pad`, [value, ints(0, columns), '', ints(-1)]),
     transpose: (value: string, segment: string) =>
       step('Transpose', `${segment}/Transpose`, [value], { perm: [0, 2, 1, 3] }),
     concat: (values: string[], segment: string, axis: number, output?: string) =>
@@ -63,36 +66,53 @@ function queryParts(into: Replacement, of: Latent): { nopePart: string; rotated:
 }
 
 /**
+ * The cache of [c, k_rope], [batch_size, 1, total_sequence_length, 2 * half], with `current` behind its past. Between
+ * calls it is two halves of its width, as ONNX Runtime GenAI feeds a key and a value of one shape for each layer
+ * (src/models/kv_cache.cpp).
+ */
+function latentCache(into: Replacement, of: Latent, current: string, half: number): string {
+  const { slice, concat } = steps(into, of.node.name);
+  const names = cacheNames(of.layer);
+  const present = (['Key', 'Value'] as const).map((which, i) => {
+    const part = slice(current, `${which.toLowerCase()}_half`, i * half, (i + 1) * half);
+    const shape = (length: string) => ['batch_size', 1, length, half];
+    into.graph.input(names[`past${which}`], 'FLOAT', shape('past_sequence_length'));
+    into.graph.output(names[`present${which}`], 'FLOAT', shape('total_sequence_length'));
+    return concat([names[`past${which}`], part], `${which.toLowerCase()}_cache`, 2, names[`present${which}`]);
+  });
+  return concat(present, 'cache', -1);
+}
+
+/**
  * Weight absorption (DeepSeek-V2, appendix C): queries go through kv_b_k^T into the latent space, where [c, k_rope] is
  * key and value of all heads, and what they attend to goes through kv_b_v. All heads' queries are rows of one product
- * with the cache, [batch_size, 1, total_sequence_length, latent + rope], which is read once: 1.1 to 3 times as fast as
+ * with the cache, which is read once: 1.1 to 3 times as fast as
  * GroupQueryAttention with one key head, which moreover returns wrong values for a past without `present_value`.
  */
 function latentForm(into: Replacement, of: Latent): void {
   const { node, heads, nope, rope, valueDim, latent } = of;
-  const { step, reshape, slice, transpose, concat } = steps(into, node.name);
+  const { step, reshape, slice, transpose, concat, widen } = steps(into, node.name);
   const [, c, kRope] = node.inputs;
-  const width = latent + rope;
+  // An odd width gets a column of zeros, which adds nothing to a score.
+  const half = Math.ceil((latent + rope) / 2);
+  const latentOf = (parts: string[], segment: string) =>
+    widen(concat(parts, segment, -1), segment, 2 * half - latent - rope);
 
   const { nopePart, rotated } = queryParts(into, of);
-  const keys = unpackedWeight(into, halfOf(into, of, 'k'), [heads, nope, latent]);
-  const absorbed = step('MatMul', 'q_absorbed/MatMul', [nopePart, keys]);
+  const raising = unpackedWeight(into, halfOf(into, of, 'k'), [heads, nope, latent]);
+  const absorbed = step('MatMul', 'q_absorbed/MatMul', [nopePart, raising]);
   // rows are (head, position)
-  const queries = reshape(concat([absorbed, rotated], 'q_latent', -1), 'q_latent', [0, 1, -1, width]);
+  const queries = reshape(latentOf([absorbed, rotated], 'q_latent'), 'q_latent', [0, 1, -1, 2 * half]);
 
-  const { pastKey, presentKey } = cacheNames(of.layer);
-  into.graph.input(pastKey, 'FLOAT', ['batch_size', 1, 'past_sequence_length', width]);
-  const current = reshape(concat([c, kRope], 'k_latent', -1), 'k_latent', [0, 1, -1, width]);
-  concat([pastKey, current], 'cache', 2, presentKey);
-  into.graph.output(presentKey, 'FLOAT', ['batch_size', 1, 'total_sequence_length', width]);
-
-  const scores = into.contrib('FusedMatMul', `${node.name}/scores/MatMul`, [queries, presentKey], {
+  const current = reshape(latentOf([c, kRope], 'k_latent'), 'k_latent', [0, 1, -1, 2 * half]);
+  const keys = latentCache(into, of, current, half);
+  const scores = into.contrib('FusedMatMul', `${node.name}/scores/MatMul`, [queries, keys], {
     transB: 1,
     alpha: { float: float(node, 'scale') },
   });
   const masked = step('Add', 'scores/Add', [reshape(scores, 'scores', [0, heads, -1, 0]), of.bias]);
   const shares = reshape(step('Softmax', 'Softmax', [masked], { axis: -1 }), 'shares', [0, 1, -1, 0]);
-  const attended = slice(step('MatMul', 'attended/MatMul', [shares, presentKey]), 'attended', 0, latent);
+  const attended = slice(step('MatMul', 'attended/MatMul', [shares, keys]), 'attended', 0, latent);
   const values = unpackedWeight(into, halfOf(into, of, 'v'), [heads, valueDim, latent]);
   const raised = into.contrib(
     'FusedMatMul',
@@ -103,10 +123,13 @@ function latentForm(into: Replacement, of: Latent): void {
   reshape(transpose(raised, 'values'), 'values', [0, -1, heads * valueDim], node.outputs[0]);
 }
 
-/** Keys and values of each head from c, as in the drawing; the cache holds them, [batch_size, heads, length, size]. */
+/**
+ * Keys and values of each head from c, as in the drawing; the cache holds them, [batch_size, heads, length, size], with
+ * zeros behind the narrower ones, so that both have one shape.
+ */
 function expandedForm(into: Replacement, of: Latent): void {
   const { node, heads, nope, rope, valueDim } = of;
-  const { step, reshape, transpose, concat } = steps(into, node.name);
+  const { step, reshape, slice, transpose, concat, widen } = steps(into, node.name);
   const [, c, kRope] = node.inputs;
   const headDim = nope + rope;
   const raised = (which: 'k' | 'v', size: number): string => {
@@ -116,16 +139,17 @@ function expandedForm(into: Replacement, of: Latent): void {
     into.push({ name, op: 'Linear', domain: 'halfbyte', inputs, outputs, attributes: {} });
     return transpose(reshape(outputs[0], which, [0, -1, heads, size]), which);
   };
+  const width = Math.max(headDim, valueDim);
   const cached = (current: string, past: string, present: string, size: number, segment: string) => {
-    const cache = (length: string) => ['batch_size', heads, length, size];
+    const cache = (length: string) => ['batch_size', heads, length, width];
     into.graph.input(past, 'FLOAT', cache('past_sequence_length'));
-    concat([past, current], segment, 2, present);
+    concat([past, widen(current, segment, width - size)], segment, 2, present);
     into.graph.output(present, 'FLOAT', cache('total_sequence_length'));
     return present;
   };
 
   const { nopePart, rotated } = queryParts(into, of);
-  const queries = concat([nopePart, rotated], 'q_heads', -1);
+  const queries = widen(concat([nopePart, rotated], 'q_heads', -1), 'q_heads', width - headDim);
   const everyHead = step('Tile', 'k_rope/Tile', [
     reshape(kRope, 'k_rope', [0, 1, -1, rope]),
     into.graph.constant('INT64', [1, heads, 1, 1]),
@@ -139,7 +163,8 @@ function expandedForm(into: Replacement, of: Latent): void {
     alpha: { float: float(node, 'scale') },
   });
   const shares = step('Softmax', 'Softmax', [step('Add', 'scores/Add', [scores, of.bias])], { axis: -1 });
-  const attended = transpose(step('MatMul', 'attended/MatMul', [shares, values]), 'attended');
+  const widest = step('MatMul', 'attended/MatMul', [shares, values]);
+  const attended = transpose(valueDim === width ? widest : slice(widest, 'attended', 0, valueDim), 'attended');
   reshape(attended, 'attended', [0, -1, heads * valueDim], node.outputs[0]);
 }
 
@@ -169,6 +194,7 @@ const LATENT = {
     'Gather',
     'LessOrEqual',
     'MatMul',
+    'Pad',
     'Mul',
     'Range',
     'Reshape',

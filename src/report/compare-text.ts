@@ -1,6 +1,6 @@
+import { formatBytes } from '../core/bytes.js';
+import { printableLines } from '../core/printable.js';
 import type { MetricChange, ReportComparison, SizeChange } from '../core/verify-comparison.js';
-import { formatBytes } from './bytes.js';
-import { printable } from './printable.js';
 import { table } from './table.js';
 
 const short = (value: number): string =>
@@ -24,7 +24,7 @@ export function compareText(comparison: ReportComparison): string {
   for (const set of new Set(metrics.map(titleOf))) {
     const changed = metrics.filter((each) => titleOf(each) === set && each.difference !== 0);
     if (changed.length === 0) lines.push('', `${set}: all metrics are equal`);
-    else lines.push('', metricTable(set, changed));
+    else lines.push('', ...metricTable(set, changed));
   }
   for (const each of comparison.incomparable) lines.push(`not compared: ${each}`);
   if (tensors.length > 0) {
@@ -34,7 +34,7 @@ export function compareText(comparison: ReportComparison): string {
       `${decibels(sqnrDb.before)} -> ${decibels(sqnrDb.after)}`,
     ]);
     const rest = comparison.changedTensors - tensors.length;
-    lines.push('', table(['weights that changed', 'scheme', 'SQNR'], rows));
+    lines.push('', ...table(['weights that changed', 'scheme', 'SQNR'], rows));
     if (rest > 0) lines.push(`and ${rest} more`);
   }
   const sizes = comparison.sizes.map((each) => [each.name, ...sizeCells(each)]);
@@ -43,13 +43,13 @@ export function compareText(comparison: ReportComparison): string {
     const difference = was === null || is === null ? '' : signed(is - was);
     sizes.push(['bits per weight', was?.toFixed(3) ?? '', is?.toFixed(3) ?? '', difference]);
   }
-  if (sizes.length > 0) lines.push('', table(['size', 'before', 'after', 'difference'], sizes));
-  return printable(lines.join('\n'));
+  if (sizes.length > 0) lines.push('', ...table(['size', 'before', 'after', 'difference'], sizes));
+  return printableLines(lines);
 }
 
 const titleOf = ({ set, referee }: MetricChange): string => `${set} against ${referee}`;
 
-function metricTable(title: string, changes: MetricChange[]): string {
+function metricTable(title: string, changes: MetricChange[]): string[] {
   const rows = changes.map(({ id, before, after, difference, isWithin, isWorse }) => [
     id,
     short(before),

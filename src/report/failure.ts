@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { HalfbyteError } from '../core/errors.js';
 import { nearest } from '../core/nearest.js';
-import { printable } from './printable.js';
+import { own } from '../core/own.js';
+import { printable } from '../core/printable.js';
 
 /** A failed command as it is told to the user; `code` is the exit code. */
 export interface Failure {
@@ -14,7 +15,7 @@ export interface Failure {
 }
 
 /** Node's system errors that a person can do something about, by code: what it means, what to do, the exit code. */
-const SYSTEM_ERRORS: Record<string, [meaning: string, advice: string | undefined, code: 3 | 4]> = {
+const SYSTEM_ERRORS: Record<string, [meaning: string, advice: string | undefined, code: 3 | 4]> = own({
   ENOSPC: ['the disk is full', 'free some space, or write to another disk, and run the same command again', 4],
   EDQUOT: ['the disk quota is used up', 'free some space, or write to another disk', 4],
   EACCES: ['permission denied', 'check the permissions of the file and its folders', 4],
@@ -32,13 +33,18 @@ const SYSTEM_ERRORS: Record<string, [meaning: string, advice: string | undefined
   ENOENT: ['there is no such file or folder', undefined, 3],
   ENOTDIR: ['a part of the path is not a folder', undefined, 3],
   EISDIR: ['this is a folder, a file was expected', undefined, 3],
-};
+});
 
 /**
  * Turns whatever a command threw into what the user is told, with the exit codes of `core/errors.ts`. `commands` are
- * the names that an unknown one may be a misspelling of.
+ * the names that an unknown one may be a misspelling of, `flags` the same for a flag, with their dashes.
  */
-export function describeFailure(error: unknown, help = 'halfbyte --help', commands: readonly string[] = []): Failure {
+export function describeFailure(
+  error: unknown,
+  help = 'halfbyte --help',
+  commands: readonly string[] = [],
+  flags: readonly string[] = [],
+): Failure {
   if (error instanceof HalfbyteError) {
     return { code: error.exitCode, name: error.name, message: error.message, advice: error.advice };
   }
@@ -47,7 +53,10 @@ export function describeFailure(error: unknown, help = 'halfbyte --help', comman
     // Unknown flags, missing arguments, bad values; oclif appends its own line about --help.
     const said = message.replace(/\n?See more help with --help/, '').trim();
     const [, unknown] = /^command (\S+) not found$/.exec(said) ?? [];
-    return unknown ? unknownCommand(unknown, commands) : { code: 2, name: 'UsageError', message: said, advice: help };
+    if (unknown) return unknownCommand(unknown, commands);
+    const [, flag] = /^Nonexistent flags?: (-\S+)/.exec(said) ?? [];
+    const meant = flag === undefined ? undefined : nearest(flag.replace(/=.*/, ''), flags);
+    return { code: 2, name: 'UsageError', message: meant ? `${said}. Did you mean "${meant}"?` : said, advice: help };
   }
   if (typeof code === 'string' && typeof syscall === 'string') {
     const [meaning, advice, exitCode] = SYSTEM_ERRORS[code] ?? [message, undefined, 4];
@@ -76,11 +85,11 @@ function asError(error: unknown): NodeJS.ErrnoException & { oclif?: { exit?: num
   return error instanceof Error ? error : new Error(String(error));
 }
 
-/** Prints a failure: one JSON object on stdout under `--json`, else message and advice on stderr. */
-export function printFailure(failure: Failure, json: boolean): void {
+/** Prints a failure: one JSON object on stdout under `--json`, with what was noted before, else message and advice on stderr. */
+export function printFailure(failure: Failure, json: boolean, notes: readonly string[] = []): void {
   const { stack, ...told } = failure;
   if (json) {
-    process.stdout.write(`${JSON.stringify({ error: told }, null, 2)}\n`);
+    process.stdout.write(`${JSON.stringify({ error: told, notes }, null, 2)}\n`);
     return;
   }
   const lines = [failure.message];

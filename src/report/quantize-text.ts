@@ -1,5 +1,5 @@
+import { printableLines } from '../core/printable.js';
 import type { QuantizeReport, TensorReport, TotalReport } from '../core/quantize-report.js';
-import { printable } from './printable.js';
 import { cosineText, decibels, gateText, maxErrorText, percent, quantizedOf, worstFirst } from './quantize-figures.js';
 import { table } from './table.js';
 
@@ -24,13 +24,13 @@ export function quantizeText(report: QuantizeReport): string {
   if (rounded.length > 0) {
     const worst = rounded.slice(0, SHOWN).map((tensor) => [tensor.name, ...figures(tensor)]);
     const title = rounded.length > SHOWN ? `the worst ${SHOWN} of ${rounded.length}` : 'tensors';
-    lines.push(table([title, ...HEAD], worst));
+    lines.push(...table([title, ...HEAD], worst));
     const totals = schemes.map((each) => [`${each.tensors} x ${each.scheme}`, ...figures(each)]);
     if (schemes.length > 1) totals.push([`${total.tensors} together`, ...figures(total)]);
-    lines.push(table(['total', ...HEAD], totals));
+    lines.push(...table(['total', ...HEAD], totals));
   } else {
     lines.push('every tensor kept its values exactly');
   }
   for (const gate of gates) lines.push(`${gate.verdict === 'pass' ? 'pass' : 'FAIL'}  ${gateText(gate)}`);
-  return printable(lines.join('\n'));
+  return printableLines(lines);
 }

@@ -1,7 +1,7 @@
 import type { Builder } from 'junit-report-builder';
+import { printable } from '../core/printable.js';
 import type { Check, CheckGroup, VerifyReport } from '../core/verify-report.js';
 import { checkNames } from './check-names.js';
-import { printable } from './printable.js';
 
 const GROUPS: CheckGroup[] = ['integrity', 'weights', 'structure', 'reference', 'gate'];
 

@@ -1,6 +1,6 @@
+import { formatBytes } from '../core/bytes.js';
+import { printableLines } from '../core/printable.js';
 import type { Interval, VerifyReport } from '../core/verify-report.js';
-import { formatBytes } from './bytes.js';
-import { printable } from './printable.js';
 import { table } from './table.js';
 
 const short = (value: number): string =>
@@ -24,7 +24,7 @@ export function verifyText(report: VerifyReport): string {
   for (const comparison of comparisons) {
     const title = `${comparison.set} (${comparison.tokens} tokens) against ${comparison.referee}`;
     const rows = comparison.metrics.map(({ id, value, interval, unit }) => [id, short(value), range(interval), unit]);
-    lines.push('', table([title, 'value', '95 %', ''], rows));
+    lines.push('', ...table([title, 'value', '95 %', ''], rows));
   }
   const rows: string[][] = [];
   for (const { set, tokens, maxAbsDifference } of report.decode) {
@@ -44,7 +44,7 @@ export function verifyText(report: VerifyReport): string {
     rows.push(['weights', formatBytes(subject.weightBytes), `${subject.bitsPerWeight?.toFixed(2)} bits per weight`]);
     rows.push(['package', formatBytes(total), `${subject.files.length} files`]);
   }
-  if (rows.length > 0) lines.push('', table(['package', '', ''], rows));
+  if (rows.length > 0) lines.push('', ...table(['package', '', ''], rows));
   lines.push(...report.notes.map((note) => `note: ${note}`));
-  return printable(lines.join('\n'));
+  return printableLines(lines);
 }

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import type * as Ort from 'onnxruntime-node';
 import { EnvironmentError, InvalidInputError } from '../core/errors.js';
 
@@ -76,7 +77,6 @@ export async function openSession(
 export async function openSessionOf(
   model: Uint8Array,
   file: string,
-  dir: string,
   settings: SessionSettings = {},
 ): Promise<{ ort: OnnxRuntime; session: Ort.InferenceSession }> {
   const ort = await loadOnnxRuntime();
@@ -87,7 +87,7 @@ export async function openSessionOf(
       logSeverityLevel: 4,
       ...(settings.threads === undefined ? {} : { intraOpNumThreads: settings.threads }),
       // A model from memory has no folder of its own in which external data could be looked for.
-      extra: { session: { ...settings.configEntries, model_external_initializers_file_folder_path: dir } },
+      extra: { session: { ...settings.configEntries, model_external_initializers_file_folder_path: dirname(file) } },
     });
     return { ort, session };
   } catch (error) {

@@ -57,7 +57,7 @@ export async function openStages(
       const change = floatProducts ? withFloatProducts : undefined;
       const { session } = isWritten
         ? await openSession(file, own)
-        : await openSessionOf(modelWithOutputs(file, names, change), file, opened.dir, own);
+        : await openSessionOf(modelWithOutputs(file, names, change), file, own);
       loaded.push(stageOf(stage, session, file, names));
     }
     return { ort: await loadOnnxRuntime(), stages: loaded };

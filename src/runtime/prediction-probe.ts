@@ -27,7 +27,7 @@ export async function probePrediction(
 ): Promise<ProbedPrediction> {
   const hidden = await hiddenStatesOf(opened, ids.slice(0, -1), threads);
   const file = packageFile(opened, DRAFT_FILE);
-  const { ort, session } = await openSessionOf(modelWithOutputs(file, [], withFloatProducts), file, opened.dir, {
+  const { ort, session } = await openSessionOf(modelWithOutputs(file, [], withFloatProducts), file, {
     threads,
   });
   const names = { ...BUILDER_NAMES, extra: [HIDDEN_STATES] };

@@ -36,7 +36,7 @@ export async function openValueProbe(
   const graphFile = opened.genai.model.decoder.filename ?? 'model.onnx';
   const file = packageFile(opened, graphFile);
   const model = modelWithOutputs(file, names, settings.floatProducts ? withFloatProducts : undefined);
-  const { ort, session } = await openSessionOf(model, file, opened.dir, {
+  const { ort, session } = await openSessionOf(model, file, {
     threads: settings.threads,
     // weights are decoded in between
     configEntries: { 'intra_op.allow_spinning': '0' },

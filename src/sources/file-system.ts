@@ -9,6 +9,8 @@ export type FileSystem = Pick<
   | 'writeSync'
   | 'fstatSync'
   | 'statSync'
+  | 'lstatSync'
+  | 'accessSync'
   | 'ftruncateSync'
   | 'mkdirSync'
   | 'readdirSync'

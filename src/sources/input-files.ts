@@ -1,4 +1,5 @@
 import { EnvironmentError, InvalidInputError } from '../core/errors.js';
+import { isAbsent, openInput } from '../formats/input-file.js';
 import { type FileSystem, realFileSystem } from './file-system.js';
 
 /** Descriptors kept open: a large checkpoint has more shards (163) than some systems allow open files (256). */
@@ -48,11 +49,12 @@ export class InputFiles {
       this.#descriptors.delete(oldest[0]);
     }
     try {
-      const descriptor = this.fs.openSync(file, 'r');
+      const { descriptor } = openInput(file, this.fs);
       this.#descriptors.set(file, descriptor);
       return descriptor;
     } catch (error) {
-      throw unreadable(file, error);
+      // Planned from it, so it was there: what it takes is to bring it back.
+      throw isAbsent(error) ? unreadable(file, Object.assign(new Error(), { code: 'ENOENT' })) : error;
     }
   }
 }

@@ -147,5 +147,5 @@ export function describeBench(result: BenchResult): string {
       row(`decode of ${result.newTokens}, tokens/s`, result.decodeTokensPerSecond, 1, 1),
       ['peak memory, MiB', (result.peakMemoryBytes / 2 ** 20).toFixed(0), '', ''],
     ],
-  );
+  ).join('\n');
 }

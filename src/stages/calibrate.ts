@@ -3,13 +3,16 @@ import type { Calibration, CalibrationOrigin } from '../core/calibration.js';
 import type { Checkpoint } from '../core/checkpoint.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { Graph } from '../core/graph.js';
+import { quoted } from '../core/printable.js';
 import type { ProgressListener } from '../core/progress.js';
-import { checkCalibrationOutput, writeCalibration } from '../formats/calibration.js';
+import { writeCalibration } from '../formats/calibration.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { readText } from '../formats/text.js';
 import { readTokenizerFiles } from '../formats/tokenizer-files.js';
 import { logicalTensorsOf } from '../model/logical-tensors.js';
 import { drawGraphs, type Model, openModel, servedPositions } from '../model/model.js';
+import { checkOutputFiles } from '../places/files.js';
+import { makeFolderOf } from '../places/writable.js';
 import { CalibrationCollector, calibratedNames } from '../reference/calibration-collector.js';
 import { evaluate } from '../reference/evaluate.js';
 import { storedWeights } from '../reference/stored-weights.js';
@@ -122,17 +125,14 @@ function withoutHead(graph: Graph): Graph {
 }
 
 const listed = (names: string[]): string =>
-  `${names
-    .slice(0, 3)
-    .map((name) => `"${name}"`)
-    .join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
+  `${names.slice(0, 3).map(quoted).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
 
 /** Throws InvalidInputError where a calibration was made of another model: its names and sizes are not this one's. */
 export async function checkCalibration(checkpoint: Checkpoint, found: Calibration, file: string): Promise<void> {
   const model = await openModel(checkpoint);
   const { decoder } = drawGraphs(model, servedPositions(model.config));
   const { ranges, secondMoments } = calibratedNames(withoutHead(decoder));
-  const missing = [...ranges].filter((name) => !(name in found.ranges));
+  const missing = [...ranges].filter((name) => !Object.hasOwn(found.ranges, name));
   const unknown = Object.keys(found.ranges).filter((name) => !ranges.has(name));
   const resized = [...secondMoments].filter(([name, inputs]) => found.second_moments[name]?.length !== inputs);
   const problem =
@@ -223,12 +223,14 @@ export interface CalibrateRequest extends Omit<CalibrateOptions, 'text' | 'ids'>
 export async function calibrate(checkpointDir: string, request: CalibrateRequest): Promise<CalibrateResult> {
   const started = performance.now();
   const { textFile, idsFile, output, force, ...options } = request;
-  checkCalibrationOutput(output, force ?? false);
+  const inputs = [checkpointDir, textFile, idsFile].filter((each) => each !== undefined);
+  checkOutputFiles([{ flag: '-o', path: output }], { force: force ?? false, inputs, replacesOwn: false });
   const found = await calibration(openCheckpoint(checkpointDir), {
     ...options,
     text: textFile === undefined ? undefined : readText(textFile),
     ids: idsFile === undefined ? undefined : idsOf(idsFile),
   });
+  makeFolderOf(output);
   writeCalibration(output, found, PERCENTILES);
   return {
     file: output,

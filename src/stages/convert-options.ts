@@ -1,10 +1,11 @@
 import type { DecoderConfig } from '../core/architecture.js';
 import { UsageError } from '../core/errors.js';
+import { GENAI_VERSIONS, type GenaiVersion } from '../core/genai-versions.js';
 import type { ConvertOptions } from '../core/options.js';
 import type { QuantizationAlgorithm, QuantizationArgs, Scheme } from '../core/scheme.js';
 import type { Target } from '../core/target.js';
 import { servedPositions } from '../model/model.js';
-import { find, unknownId } from '../registry.js';
+import { find, spelledId, unknownId } from '../registry.js';
 
 /** What the command line says about a conversion; undefined takes the target's default, then the general one. */
 export interface ConvertRequest {
@@ -23,6 +24,10 @@ export interface ConvertRequest {
   attention?: ConvertOptions['attention'] | undefined;
   mla?: ConvertOptions['mla'] | undefined;
   experts?: ConvertOptions['experts'] | undefined;
+  /** Name in Foundry Local's cache. */
+  foundry?: string | undefined;
+  /** As `genai@0.15`. */
+  runtime?: string | undefined;
   only?: string[] | undefined;
   skip?: string[] | undefined;
   override?: string[] | undefined;
@@ -45,12 +50,20 @@ export function groupSize(text: string): Pick<QuantizationArgs, 'strategy' | 'gr
 /** A scheme named on the command line, with the settings that go with it. Float schemes have none. */
 async function schemeArgs(
   flag: string,
-  id: string,
+  spelled: string,
   request: ConvertRequest,
   target: Target,
   group: string,
 ): Promise<QuantizationArgs> {
+  const id = spelledId(spelled);
   const scheme: Scheme | undefined = await find('schemes', id);
+  // Formats of llama.cpp, whose blocks no graph of ONNX reads.
+  if (/^(i?q\d|tq\d)/.test(id)) {
+    throw new UsageError(
+      `--${flag} ${spelled}: is a format of llama.cpp, which an ONNX package cannot hold.`,
+      `halfbyte quantize <checkpoint> --layout gguf --weights ${id}, or --${flag} int4 here.`,
+    );
+  }
   if (!scheme) throw new UsageError(`--${flag} ${id}: ${unknownId('schemes', id)}`, `--${flag} int4.`);
   if (scheme.type === 'float') return scheme.defaults;
   const args: QuantizationArgs = {
@@ -75,6 +88,26 @@ export function splitOverride(text: string): { pattern: string; id: string } {
     );
   }
   return { pattern: text.slice(0, at), id: text.slice(at + 1) };
+}
+
+/** Reads `--foundry`: a name, and a version behind a colon where it has one. */
+function foundryName(text: string): string {
+  if (/^[\w.-]+(:\d+)?$/.test(text)) return text;
+  throw new UsageError(
+    `--foundry ${text}: needed is a name, with a number behind a colon or without.`,
+    '--foundry my-model:1.',
+  );
+}
+
+/** Reads `--runtime`. */
+function runtimeVersion(text: string): GenaiVersion {
+  const version = GENAI_VERSIONS.find((each) => text === `genai@${each}`);
+  if (version) return version;
+  const known = GENAI_VERSIONS.map((each) => `genai@${each}`);
+  throw new UsageError(
+    `--runtime ${text}: known are ${known.join(', ')}.`,
+    `--runtime ${known.at(-1)}, or leave it out.`,
+  );
 }
 
 const presetGroup = (preset: QuantizationArgs | undefined): string =>
@@ -114,6 +147,8 @@ export async function convertOptions(
     attention: request.attention ?? preset.attention ?? 'gqa',
     mla: request.mla ?? preset.mla ?? 'latent',
     experts: request.experts ?? preset.experts ?? 'auto',
+    ...(request.foundry === undefined ? {} : { foundry: foundryName(request.foundry) }),
+    ...(request.runtime === undefined ? {} : { runtime: runtimeVersion(request.runtime) }),
   };
   target.check(options);
   return options;

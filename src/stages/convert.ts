@@ -3,16 +3,18 @@ import type { Checkpoint } from '../core/checkpoint.js';
 import { UsageError } from '../core/errors.js';
 import type { ValueInfo } from '../core/graph.js';
 import type { Plan } from '../core/plan.js';
+import { printableLines, shown } from '../core/printable.js';
 import type { ProgressListener } from '../core/progress.js';
 import { schemeText } from '../core/scheme-text.js';
 import { startThreadsAhead } from '../engine/threads.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { operatorCounts } from '../graph/print.js';
-import { find } from '../registry.js';
+import { checkOutputDirectory } from '../places/directory.js';
+import { find, spelledId } from '../registry.js';
 import type { ConvertRequest } from './convert-options.js';
 import { type LintReport, lintNotes, lintPlan, refuseErrors } from './lint.js';
 import { plan } from './plan.js';
-import { type WriteSettings, writePackage } from './write.js';
+import { checkSpace, type WriteSettings, writePackage } from './write.js';
 
 /** A plan as people and CI read it. Sizes in bytes. */
 export interface PlanSummary {
@@ -73,7 +75,7 @@ export function summarize(planned: Plan): PlanSummary {
 async function rangesFor(
   checkpoint: Checkpoint,
   request: ConvertRequest,
-  { calibration: file, dryRun }: ConvertSettings,
+  { calibration: file, dryRun, output, shard }: ConvertSettings,
   onProgress: ProgressListener,
   signal: AbortSignal,
   onNote: ((text: string) => void) | undefined,
@@ -95,8 +97,10 @@ async function rangesFor(
   }
   if (dryRun) return undefined;
   // What does not fit is refused before the model runs.
-  const lint = await lintPlan(await plan(checkpoint, request));
+  const sketch = await plan(checkpoint, request);
+  const lint = await lintPlan(sketch);
   if (lint) refuseErrors(lint);
+  checkSpace(sketch, output, shard);
   const { calibration } = await import('./calibrate.js');
   const found = await calibration(checkpoint, { onProgress, signal });
   const { text, tokens } = found.origin;
@@ -107,21 +111,26 @@ async function rangesFor(
 /** Checkpoint directory -> package directory: open, plan and, unless it is a dry run, write. */
 export async function convert(
   checkpointDir: string,
-  request: ConvertRequest,
+  asked: ConvertRequest,
   settings: ConvertSettings,
   onProgress: ProgressListener,
   signal: AbortSignal,
   onNote?: (text: string) => void,
 ): Promise<ConvertResult> {
+  const request = { ...asked, target: spelledId(asked.target ?? 'cpu') };
+  const { output, force = false, calibration: given } = settings;
+  const inputs = given === undefined ? [checkpointDir] : [checkpointDir, given];
+  if (!settings.dryRun) checkOutputDirectory(output, { force, inputs });
   const checkpoint = openCheckpoint(checkpointDir);
   const inputBytes = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
+  const started = performance.now();
   const threads = settings.dryRun ? undefined : startThreadsAhead(inputBytes, settings.workers, settings.maxMemory);
   try {
     const ranges = await rangesFor(checkpoint, request, settings, onProgress, signal, onNote);
     const planned = await plan(checkpoint, request, ranges, onNote);
     const summary = summarize(planned);
     if (planned.unreadConfigKeys.length > 0) {
-      onNote?.(`config.json: keys that no graph depends on: ${planned.unreadConfigKeys.join(', ')}`);
+      onNote?.(`config.json: keys that no graph depends on: ${planned.unreadConfigKeys.map(shown).join(', ')}`);
     }
     const { max_position_embeddings: positions } = checkpoint.config;
     if (typeof positions === 'number' && planned.options.contextLength > positions) {
@@ -135,18 +144,11 @@ export async function convert(
     if (lint) for (const text of lintNotes(lint)) onNote?.(text);
     const made = { plan: summary, lint };
     if (settings.dryRun) return { package: null, shard: null, ...made, packageBytes: null, seconds: null };
-    const started = performance.now();
+    checkSpace(planned, output, settings.shard);
     const writing = { ...settings, threads };
-    const { complete, packageBytes } = await writePackage(
-      planned,
-      settings.output,
-      writing,
-      onProgress,
-      signal,
-      onNote,
-    );
+    const { complete, packageBytes } = await writePackage(planned, output, writing, onProgress, signal, onNote);
     return {
-      package: complete ? settings.output : null,
+      package: complete ? output : null,
       shard: settings.shard ?? null,
       ...made,
       packageBytes,
@@ -180,13 +182,15 @@ export function describeConvert(result: ConvertResult): string {
     const counts = Object.entries(graph.operators).map(([op, count]) => `${op} ${count}`);
     lines.push(`  ops  ${counts.join(', ')}`);
   }
-  const nameWidth = Math.max(...tensors.map((each) => each.name.length));
-  const schemeWidth = Math.max(...tensors.map((each) => each.scheme.length));
+  const nameWidth = tensors.reduce((most, { name }) => Math.max(most, shown(name).length), 0);
+  const schemeWidth = tensors.reduce((most, { scheme }) => Math.max(most, scheme.length), 0);
   lines.push('', 'tensors');
   for (const { name, shape, scheme, nbytes } of tensors) {
-    lines.push(`  ${name.padEnd(nameWidth)}  ${scheme.padEnd(schemeWidth)}  [${shape.join(', ')}]  ${size(nbytes)}`);
+    lines.push(
+      `  ${shown(name).padEnd(nameWidth)}  ${scheme.padEnd(schemeWidth)}  [${shape.join(', ')}]  ${size(nbytes)}`,
+    );
   }
   lines.push('', 'files', ...files.map(({ name, nbytes }) => `  ${name}  ${size(nbytes)}`));
   lines.push(...copies.map((name) => `  ${name}  copied`), '', weights);
-  return lines.join('\n');
+  return printableLines(lines);
 }

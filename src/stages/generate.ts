@@ -1,7 +1,7 @@
 import { UsageError } from '../core/errors.js';
+import { printable } from '../core/printable.js';
 import { endOfTextIds, openPackage, type Package } from '../formats/package-reader.js';
 import { readTokenizerFiles } from '../formats/tokenizer-files.js';
-import { printable } from '../report/printable.js';
 import { type ContinueOptions, continueText, type StopReason } from '../runtime/continue-text.js';
 import type { Decoder } from '../runtime/decoder.js';
 import { openDecoder } from '../runtime/open-decoder.js';

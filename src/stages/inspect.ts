@@ -1,18 +1,22 @@
+import { join } from 'node:path';
 import { SIZE_KEYS } from '../blocks/config.js';
 import { unreadKeys } from '../blocks/unknown-keys.js';
 import type { DecoderConfig } from '../core/architecture.js';
+import { formatBytes } from '../core/bytes.js';
 import type { Dtype } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
 import { leftOutText } from '../core/left-out.js';
 import type { ConvertOptions } from '../core/options.js';
+import { own } from '../core/own.js';
+import { printableLines, shown } from '../core/printable.js';
 import { schemeText } from '../core/scheme-text.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { MANIFEST, type Manifest } from '../formats/manifest.js';
+import { packageManifestOf } from '../formats/manifest-reader.js';
 import { isPackage, openPackage } from '../formats/package-reader.js';
 import { coverageOf } from '../model/coverage.js';
 import { layoutOf, logicalTensors, withTiedTable } from '../model/logical-tensors.js';
 import { drawGraphs, openModel, servedPositions } from '../model/model.js';
-import { formatBytes } from '../report/bytes.js';
 import { describeLint, type LintReport } from './lint.js';
 import { lintPackage } from './lint-package.js';
 
@@ -43,7 +47,7 @@ export interface PackageInspection {
   graphs: { file: string; operators: Record<string, number> }[];
   schemes: Record<string, { weights: number; bytes: number }>;
   files: { name: string; size: number }[];
-  totals: { parameters: number; weightBytes: number; bitsPerWeight: number };
+  totals: Manifest['totals'];
 }
 
 /** A package held to the rules of a device, whichever tool made it. */
@@ -102,14 +106,15 @@ async function inspectCheckpoint(dir: string): Promise<CheckpointInspection> {
 }
 
 function inspectPackage(dir: string): PackageInspection {
-  const manifest = openPackage(dir).manifest as unknown as Manifest | null;
-  if (!manifest) {
+  const opened = openPackage(dir);
+  if (!opened.manifest) {
     throw new InvalidInputError(
       `${dir}: this package has no ${MANIFEST}; another tool made it.`,
       'give a package that halfbyte convert wrote.',
     );
   }
-  const schemes: PackageInspection['schemes'] = {};
+  const manifest = packageManifestOf(opened.manifest, join(dir, MANIFEST));
+  const schemes: PackageInspection['schemes'] = own();
   for (const { scheme, parts } of Object.values(manifest.tensors).flatMap((each) => Object.values(each))) {
     const name = schemeText(scheme);
     schemes[name] ??= { weights: 0, bytes: 0 };
@@ -136,8 +141,12 @@ export async function inspect(dir: string, lint?: string): Promise<Inspection> {
 }
 
 function table(rows: string[][]): string[] {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column])).join('  ')}`.trimEnd());
+  const cells = rows.map((row) => row.map(shown));
+  const widths: number[] = [];
+  for (const row of cells) {
+    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);
+  }
+  return cells.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column])).join('  ')}`.trimEnd());
 }
 
 /** An inspection as text for a terminal. */
@@ -169,19 +178,20 @@ export function describeInspection(found: Inspection): string {
         `weights: ${coverage.used} used, ${coverage.missing.length} missing, ${coverage.unused.length} unused`,
       );
       lines.push(
-        ...coverage.missing.map((name) => `  missing ${name}`),
-        ...coverage.unused.map((name) => `  unused ${name}`),
+        ...coverage.missing.map((name) => `  missing ${shown(name)}`),
+        ...coverage.unused.map((name) => `  unused ${shown(name)}`),
       );
     } else {
       lines.push(`cannot be converted: ${found.problem}`);
     }
     if (found.leftOut !== null) lines.push(found.leftOut);
-    if (found.unknownConfigKeys.length > 0) lines.push(`config keys not read: ${found.unknownConfigKeys.join(', ')}`);
+    if (found.unknownConfigKeys.length > 0)
+      lines.push(`config keys not read: ${found.unknownConfigKeys.map(shown).join(', ')}`);
     lines.push(
       'tensors',
       ...table(found.tensors.map(({ name, dtype, shape }) => [name, dtype, `[${shape.join(', ')}]`])),
     );
-    return lines.join('\n');
+    return printableLines(lines);
   }
   lines.push(`${found.dir}: package of ${found.tool}, target ${found.options.target}`);
   lines.push(
@@ -202,5 +212,5 @@ export function describeInspection(found: Inspection): string {
     ),
   );
   lines.push('files', ...table(found.files.map(({ name, size }) => [name, formatBytes(size)])));
-  return lines.join('\n');
+  return printableLines(lines);
 }

@@ -1,13 +1,19 @@
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { JsonObject } from '../core/json.js';
 import type { LintedGraph } from '../core/lint.js';
+import { own } from '../core/own.js';
 import type { Target } from '../core/target.js';
-import { readModel } from '../formats/onnx-reader.js';
-import { openPackage, type Package, packageFile, pipelineStagesOf, sizeInPackage } from '../formats/package-reader.js';
+import { readPackageModel } from '../formats/onnx-reader.js';
+import { openPackage, type Package, pipelineStagesOf, sizeInPackage } from '../formats/package-reader.js';
 import { find, ids, unknownId } from '../registry.js';
+import { lintRuntime } from '../targets/lint/lint.js';
 import { asksProvider, type LintReport, lintReport } from './lint.js';
 
+/** Asks for the rules of ONNX Runtime GenAI alone, which hold whatever device computes. */
+const RUNTIME = 'genai';
+
 async function lintOf(id: string): Promise<NonNullable<Target['lint']>> {
+  if (id === RUNTIME) return lintRuntime;
   const target: Target | undefined = await find('targets', id);
   if (target?.lint) return target.lint;
   const linted = [];
@@ -25,7 +31,7 @@ function graphsOf(opened: Package): LintedGraph[] {
     .filter(({ filename }) => sizeInPackage(opened, filename) !== undefined)
     .map(({ filename, session_options }) => ({
       file: filename,
-      ...readModel(packageFile(opened, filename)),
+      ...readPackageModel(opened.dir, filename),
       onDevice: asksProvider(session_options),
     }));
 }
@@ -38,7 +44,7 @@ export async function lintPackage(dir: string, target: string): Promise<LintRepo
   if (graphs.length === 0) {
     throw new InvalidInputError(`${dir}: none of the graphs that genai_config.json names is here.`, 'copy it again.');
   }
-  const files: Record<string, number> = {};
+  const files = own<number>();
   for (const { external } of graphs) {
     for (const { file } of Object.values(external)) {
       const size = sizeInPackage(opened, file);

@@ -2,6 +2,7 @@ import { VerificationError } from '../core/errors.js';
 import type { JsonObject } from '../core/json.js';
 import type { Finding, LintedPackage } from '../core/lint.js';
 import type { Plan } from '../core/plan.js';
+import { printableLines } from '../core/printable.js';
 import type { Unfused } from '../graph/pass.js';
 import { find } from '../registry.js';
 
@@ -10,7 +11,8 @@ export interface LintReport {
   target: string;
   errors: number;
   warnings: number;
-  notes: number;
+  /** Findings of severity `note`; `notes` are what the command tells besides. */
+  remarks: number;
   findings: Finding[];
 }
 
@@ -22,7 +24,7 @@ const SHOWN = 8;
 /** Findings with their counts. */
 export const lintReport = (target: string, findings: Finding[]): LintReport => {
   const count = (severity: Finding['severity']) => findings.filter((each) => each.severity === severity).length;
-  return { target, errors: count('error'), warnings: count('warning'), notes: count('note'), findings };
+  return { target, errors: count('error'), warnings: count('warning'), remarks: count('note'), findings };
 };
 
 /** Whether a stage's settings ask for a provider of their own: those without stay on the CPU. */
@@ -70,8 +72,8 @@ export const unfusedFinding = (file: string, { pass, fusion, first, second }: Un
 const line = ({ file, node, message }: Finding) => `    ${file}${node === null ? '' : `: ${node}`}: ${message}`;
 
 /** Findings rule by rule: what is wrong where, what to do, and who says so. */
-export function describeLint({ target, errors, warnings, notes, findings }: LintReport): string {
-  const counts = Object.entries({ error: errors, warning: warnings, note: notes })
+export function describeLint({ target, errors, warnings, remarks, findings }: LintReport): string {
+  const counts = Object.entries({ error: errors, warning: warnings, note: remarks })
     .map(([word, count]) => `${count} ${word}${count === 1 ? '' : 's'}`)
     .join(', ');
   if (findings.length === 0) return `lint for ${target}: nothing found`;
@@ -83,7 +85,7 @@ export function describeLint({ target, errors, warnings, notes, findings }: Lint
     if (found.length > SHOWN) lines.push(`    and ${found.length - SHOWN} more`);
     lines.push(`    what to do: ${advice}`, `    source: ${source}`);
   }
-  return lines.join('\n');
+  return printableLines(lines);
 }
 
 /** What a conversion tells of its lint: the warnings in one line, fusions that did not fire, what concerns the package. */

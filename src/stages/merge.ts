@@ -5,8 +5,10 @@ import type { QuantizeReport } from '../core/quantize-report.js';
 import { collect } from '../engine/execute.js';
 import { parseSize } from '../engine/memory.js';
 import { openOutput } from '../engine/output.js';
+import { checkOutputFiles } from '../places/files.js';
 import { quantizeReportFiles } from '../report/quantize-files.js';
 import { quantizeText } from '../report/quantize-text.js';
+import { reportPlaces } from './quantize.js';
 import { parseQuantizeGate } from './quantize-gates.js';
 import { quantizeReport } from './quantize-report.js';
 import { encodedModels, finish } from './write.js';
@@ -46,6 +48,7 @@ export async function merge(
   const started = performance.now();
   const gates = (settings.gates ?? []).map(parseQuantizeGate);
   const reports = quantizeReportFiles(settings.reports ?? []);
+  checkOutputFiles(reportPlaces(settings.reports), { force: settings.force ?? false, inputs: [] });
   const maxMemory = settings.maxMemory === undefined ? undefined : parseSize(settings.maxMemory);
   const output = openOutput(directory, { force: settings.force ?? false, inputs: [], merge: true });
   try {

@@ -2,47 +2,29 @@ import { unreadKeys } from '../blocks/unknown-keys.js';
 import type { Calibration } from '../core/calibration.js';
 import type { Checkpoint, FileRange } from '../core/checkpoint.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
-import type { Graph, Weight } from '../core/graph.js';
+import type { Graph } from '../core/graph.js';
 import type { Finding } from '../core/lint.js';
 import type { ConvertOptions } from '../core/options.js';
-import type { Job, Plan, PlannedFile, PlannedGraph } from '../core/plan.js';
-import type { QuantizationArgs, Scheme } from '../core/scheme.js';
-import type { Target } from '../core/target.js';
+import type { Job, Plan, PlannedGraph } from '../core/plan.js';
+import type { Target, TargetStage } from '../core/target.js';
 import { checkpointSource } from '../core/weight-source.js';
-import type { LogicalTensor, RowSource } from '../core/weights.js';
+import type { LogicalTensor } from '../core/weights.js';
 import { storedBytes } from '../engine/units.js';
+import { foundryModel } from '../formats/foundry-model.js';
 import { genaiConfig } from '../formats/genai-config.js';
 import { genaiPipelineConfig } from '../formats/genai-pipeline.js';
+import { transformersJsConfig } from '../formats/transformers-js-config.js';
 import { runPasses } from '../graph/pass.js';
 import { checkCoverage, checkShape } from '../model/coverage.js';
 import { activationsLost, layoutOf, logicalTensorsOf } from '../model/logical-tensors.js';
 import { drawGraphs, type Model, openModel, servedPositions } from '../model/model.js';
 import { find, unknownId } from '../registry.js';
 import { resolveSource } from '../sources/resolve.js';
-import { type ConvertRequest, convertOptions } from './convert-options.js';
+import { type ConvertRequest, convertOptions, splitOverride } from './convert-options.js';
+import { DataLayout, type PlannedWeight } from './data-layout.js';
+import { refuseIdleForms, refuseIdleGlobs, refuseIdleSettings } from './idle-flags.js';
 import { gridOverrides, gridToKeep } from './kept-grids.js';
 import { unfusedFinding } from './lint.js';
-
-/** Weights at least this large start on a border at which every system can map files (Windows: 64 KiB). */
-const MAPPED_SIZE = 1 << 20;
-const MAPPED_ALIGNMENT = 1 << 16;
-const SMALL_ALIGNMENT = 64;
-
-const alignedTo = (offset: number, nbytes: number) => {
-  const alignment = nbytes >= MAPPED_SIZE ? MAPPED_ALIGNMENT : SMALL_ALIGNMENT;
-  return Math.ceil(offset / alignment) * alignment;
-};
-
-/** One weight with one scheme: what it is made of and how large each part is. */
-interface PlannedWeight {
-  weight: Weight & { scheme: QuantizationArgs };
-  source: RowSource;
-  rows: number;
-  cols: number;
-  scheme: Scheme;
-  /** The source's codes stand on the scheme's grid already. */
-  keepsCodes: boolean;
-}
 
 const productOf = (shape: number[]) => shape.reduce((product, each) => product * each, 1);
 
@@ -50,35 +32,6 @@ const productOf = (shape: number[]) => shape.reduce((product, each) => product *
 function matrixOf(shape: number[]): { rows: number; cols: number } {
   const cols = shape.length === 0 ? 1 : shape[shape.length - 1];
   return { rows: cols === 0 ? 0 : productOf(shape) / cols, cols };
-}
-
-/** Places the parts of weights in data files, each (source, scheme) pair once, and lists the jobs that fill them. */
-class DataLayout {
-  readonly jobs: Job[] = [];
-  readonly #sizes = new Map<string, number>();
-  readonly #placed = new Map<string, Record<string, FileRange>>();
-
-  /** The place of each part of a weight, in `dataFile` unless the same bytes stand somewhere already. */
-  place(planned: PlannedWeight, dataFile: string): Record<string, FileRange> {
-    const { weight, source, rows, cols, scheme, keepsCodes } = planned;
-    const key = JSON.stringify([source, weight.scheme, rows, cols]);
-    const known = this.#placed.get(key);
-    if (known) return known;
-    const outputs: Record<string, FileRange> = {};
-    for (const [part, { nbytes }] of Object.entries(scheme.layout(rows, cols, weight.scheme))) {
-      const offset = alignedTo(this.#sizes.get(dataFile) ?? 0, nbytes);
-      outputs[part] = { file: dataFile, offset, nbytes };
-      this.#sizes.set(dataFile, offset + nbytes);
-    }
-    const kept = keepsCodes ? { keepCodes: true } : {};
-    this.jobs.push({ name: weight.name, source, scheme: weight.scheme, ...kept, outputs });
-    this.#placed.set(key, outputs);
-    return outputs;
-  }
-
-  files(): PlannedFile[] {
-    return [...this.#sizes].map(([name, nbytes]) => ({ name, nbytes }));
-  }
 }
 
 function totalsOf(jobs: Job[]): Plan['totals'] {
@@ -125,6 +78,7 @@ export async function plan(
   tellShorterContext(request, model, note);
   const drawn = drawGraphs(model, options.contextLength);
   checkCoverage(model, Object.values(drawn), logical, note);
+  refuseIdleFlags(request, target, options, Object.values(drawn));
 
   const layout = new DataLayout();
   const graphs: PlannedGraph[] = [];
@@ -136,7 +90,7 @@ export async function plan(
       graphs.push({
         file: stage.file,
         graph: lowered,
-        external: await placeWeights(lowered, stage.dataFile, layout, logical),
+        external: await placeWeights(lowered, stage, layout, logical),
         ...(stage.pipeline ? { pipeline: stage.pipeline } : {}),
       });
     }
@@ -148,13 +102,31 @@ export async function plan(
     graphs,
     files: layout.files(),
     jobs: layout.jobs,
-    texts: [{ name: 'genai_config.json', content: config(checkpoint, model.config, options, graphs) }],
+    texts: [
+      { name: 'genai_config.json', content: config(checkpoint, model.config, options, graphs) },
+      ...(options.foundry === undefined
+        ? []
+        : [{ name: 'inference_model.json', content: foundryModel(options.foundry) }]),
+      ...(target.transformersJs
+        ? [{ name: 'config.json', content: transformersJsConfig(checkpoint, model.config, graphs) }]
+        : []),
+    ],
     copies: checkpoint.companions,
     totals: totalsOf(layout.jobs),
     ...(calibration && options.activations === 'uint16' ? { calibration: calibration.origin } : {}),
     findings,
     unreadConfigKeys,
   };
+}
+
+function refuseIdleFlags(request: ConvertRequest, target: Target, options: ConvertOptions, drawn: Graph[]): void {
+  const { weights, embeddings, lmHead, overrides } = options;
+  refuseIdleForms(request, target.defaults, drawn);
+  refuseIdleSettings(request, [weights, embeddings, lmHead, ...overrides.map(({ scheme }) => scheme)]);
+  const { only, skip, override = [] } = request;
+  const matrices = drawn.flatMap((graph) => Object.values(graph.weights).filter(({ role }) => role !== 'float'));
+  const names = matrices.map(({ name }) => name);
+  refuseIdleGlobs({ only, skip, overrides: override.map(splitOverride) }, names);
 }
 
 function refuseUnread(keys: string[], family: string): never {
@@ -197,7 +169,7 @@ async function optionsFor(
 /** Resolves and places each weight that initializers of a lowered graph take parts of; returns their byte ranges. */
 async function placeWeights(
   graph: Graph,
-  dataFile: string,
+  stage: TargetStage,
   layout: DataLayout,
   logical: ReadonlyMap<string, LogicalTensor>,
 ): Promise<Record<string, FileRange>> {
@@ -207,7 +179,7 @@ async function placeWeights(
     if ('values' in content) continue;
     let parts = placed.get(content.weight);
     if (!parts) {
-      parts = layout.place(await plannedWeight(graph, content.weight, logical), dataFile);
+      parts = layout.place(await plannedWeight(graph, content.weight, logical), stage);
       placed.set(content.weight, parts);
     }
     external[name] = parts[content.part];

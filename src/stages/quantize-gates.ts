@@ -1,4 +1,5 @@
 import { type Gate, holds, readGate } from '../core/gate.js';
+import { own } from '../core/own.js';
 import type { GateReport, TensorReport, TotalReport } from '../core/quantize-report.js';
 
 type Measured = TensorReport | TotalReport;
@@ -6,7 +7,7 @@ type Measured = TensorReport | TotalReport;
 const share = (count: number | null, { weights }: Measured) => (count === null ? Number.NaN : count / (weights || 1));
 
 /** What is gated, by its name; NaN where it was not found, which holds no gate. */
-const METRICS: Record<string, (of: Measured) => number> = {
+const METRICS: Record<string, (of: Measured) => number> = own({
   sqnr_db: ({ sqnrDb, exact }) => (exact ? Number.POSITIVE_INFINITY : (sqnrDb ?? Number.NaN)),
   cosine: ({ cosine }) => cosine ?? Number.NaN,
   max_abs_error: ({ maxAbsError }) => maxAbsError ?? Number.NaN,
@@ -14,7 +15,7 @@ const METRICS: Record<string, (of: Measured) => number> = {
   zeroed_share: (of) => share(of.zeroed, of),
   outlier_share: (of) => share(of.outliers, of),
   bits_per_weight: ({ bitsPerWeight }) => bitsPerWeight,
-};
+});
 
 /** Reads `--gate`, as `sqnr_db>18` of every tensor or `total.sqnr_db>20` of all together. Throws UsageError. */
 export const parseQuantizeGate = (text: string): Gate => readGate(text, Object.keys(METRICS), 'sqnr_db>18', ['total.']);

@@ -6,6 +6,7 @@ import { DTYPE_BITS, type Dtype } from '../core/dtype.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { JsonObject } from '../core/json.js';
 import type { QuantizeOptions } from '../core/options.js';
+import { own } from '../core/own.js';
 import type { Job, PlannedTensor, QuantizePlan } from '../core/plan.js';
 import type { QuantizationArgs } from '../core/scheme.js';
 import { schemeText } from '../core/scheme-text.js';
@@ -19,6 +20,7 @@ import { activationsLost, layoutOf, logicalTensors } from '../model/logical-tens
 import { find } from '../registry.js';
 import { askedModules, type EngineModule, settingsKey, type Wanted } from './asked-modules.js';
 import { planContainer } from './container-plan.js';
+import { refuseIdleGlobs } from './idle-flags.js';
 import { gridToKeep } from './kept-grids.js';
 import { type ModelTensor, modelTensors } from './model-tensors.js';
 
@@ -40,7 +42,7 @@ export interface QuantizeDraft {
 }
 
 const FLOAT_SCHEMES: Partial<Record<Dtype, string>> = { F32: 'f32', F16: 'f16', BF16: 'bf16', F64: 'f32' };
-const STORED: Record<string, Dtype> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
+const STORED: Record<string, Dtype> = own({ f32: 'F32', f16: 'F16', bf16: 'BF16' });
 
 /**
  * Decides everything from headers: which tensors are quantized, which keep their codes, and where each byte of the
@@ -61,6 +63,7 @@ export async function planQuantize(
     const contained = await planContainer(checkpoint, logical, dressing.container, options);
     return { ...contained, leftBehind: leftBehind(checkpoint, logical) };
   }
+  refuseIdleGlobs(options, [...logical.keys()]);
   const { layout } = await layoutOf(checkpoint);
   const lost = (layout.activations?.(checkpoint.config) ?? []).filter(
     (each) => each !== dressing.activations?.(options.args),

@@ -3,6 +3,7 @@ import { addErrors, type ErrorSums, histogramStride, noErrors } from '../core/er
 import type { Gate } from '../core/gate.js';
 import { countsSaturation } from '../core/grid-ends.js';
 import { layerOf } from '../core/matrix-kinds.js';
+import { own } from '../core/own.js';
 import type { Job, QuantizePlan } from '../core/plan.js';
 import type {
   GateReport,
@@ -21,7 +22,7 @@ import { judge } from './quantize-gates.js';
 export type MeasuredErrors = ReadonlyMap<number, ErrorSums>;
 
 const HISTOGRAMS = 6;
-const FLOATS: Record<string, string> = { f16: 'F16', bf16: 'BF16' };
+const FLOATS: Record<string, string> = own({ f16: 'F16', bf16: 'BF16' });
 
 /** Whether a job may change a value: its codes or floats are not just taken over, or widened. */
 export function rounds({ source, scheme, keepCodes }: Job): boolean {

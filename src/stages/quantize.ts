@@ -1,19 +1,23 @@
 import { UsageError } from '../core/errors.js';
 import { matchesGlob } from '../core/glob.js';
 import type { PlannedTensor, PlanTotals, QuantizePlan } from '../core/plan.js';
+import { printableLines, shown } from '../core/printable.js';
 import type { ProgressListener } from '../core/progress.js';
 import type { QuantizeReport } from '../core/quantize-report.js';
 import { schemeText } from '../core/scheme-text.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { withOwnHead } from '../model/stored-head.js';
+import { checkOutputDirectory } from '../places/directory.js';
+import { checkOutputFiles, type OutputFile } from '../places/files.js';
 import { quantizeReportFiles } from '../report/quantize-files.js';
 import { quantizeText } from '../report/quantize-text.js';
+import { refuseIdleSettings } from './idle-flags.js';
 import { parseQuantizeGate } from './quantize-gates.js';
 import { dressingOf, type QuantizeRequest, quantizeOptions } from './quantize-options.js';
 import { planQuantize } from './quantize-plan.js';
 import { type MeasuredErrors, measured, quantizeReport } from './quantize-report.js';
 import { withSharedScales } from './shared-scales.js';
-import { type WriteSettings, writePackage } from './write.js';
+import { checkSpace, type WriteSettings, writePackage } from './write.js';
 
 export interface QuantizeSettings extends WriteSettings {
   output: string;
@@ -52,11 +56,16 @@ export async function quantize(
   signal: AbortSignal,
   onNote: (text: string) => void = () => {},
 ): Promise<QuantizeResult> {
+  const started = performance.now();
   const { gates, reports } = reporting(settings);
+  const demand = { force: settings.force ?? false, inputs: [checkpointDir] };
+  if (!settings.dryRun) checkOutputDirectory(settings.output, demand);
+  checkOutputFiles(reportPlaces(settings.reports), demand);
   const checkpoint = withOwnHead(openCheckpoint(checkpointDir), onNote);
   for (const text of checkpoint.notes ?? []) onNote(text);
   const dressing = await dressingOf(request);
   const options = await quantizeOptions(request, dressing);
+  refuseIdleSettings(request, [options.args, ...options.overrides.map(({ scheme }) => scheme)]);
   const isGridLeftOpen =
     request.groupSize === undefined && request.asymmetric === undefined && request.strategy === undefined;
   const { plan, leftBehind, notes = [] } = await planQuantize(checkpoint, dressing, options, isGridLeftOpen, onNote);
@@ -80,11 +89,11 @@ export async function quantize(
     );
   }
   const rounded = plan.jobs.filter(({ source, keepCodes, layout }) => source.kind === 'packed' && layout && !keepCodes);
-  if (rounded.length > 0 && request.layout !== 'plain') {
+  if (rounded.length > 0 && options.layout !== 'plain') {
     onNote(`rounded again, since the grids differ: ${listed(rounded.map(({ name }) => name))}`);
   }
   const result = {
-    layout: request.layout,
+    layout: options.layout,
     tensors: plan.tensors,
     files: plan.files,
     totals: plan.totals,
@@ -93,7 +102,7 @@ export async function quantize(
   if (settings.dryRun) {
     return { ...result, shard: null, checkpoint: null, checkpointBytes: null, seconds: null, report: null };
   }
-  const started = performance.now();
+  checkSpace(plan, settings.output, settings.shard);
   const isMeasured = settings.errors ?? true;
   const jobs = await withSharedScales(plan.jobs, dressing, onProgress, signal);
   const complete = isMeasured ? measured({ ...plan, jobs }) : { ...plan, jobs };
@@ -127,6 +136,10 @@ function leftUndivided({ tensors, options: { only, skip } }: QuantizePlan): stri
     .map(({ name, shape }) => `${name} [${shape.join(', ')}]`);
 }
 
+/** Where `--report` writes. */
+export const reportPlaces = (paths: readonly string[] = []): OutputFile[] =>
+  paths.map((path) => ({ flag: '--report', path }));
+
 /** Reads and checks what is asked of the error report, before any work. */
 function reporting({ errors = true, gates = [], reports = [], shard, dryRun }: QuantizeSettings) {
   const asked = gates.length > 0 ? '--gate' : reports.length > 0 ? '--report' : undefined;
@@ -144,7 +157,7 @@ function reporting({ errors = true, gates = [], reports = [], shard, dryRun }: Q
 }
 
 const listed = (names: string[]) =>
-  `${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
+  `${names.slice(0, 3).map(shown).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
 
 const size = (bytes: number) => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
@@ -171,10 +184,16 @@ export function describeQuantize(result: QuantizeResult): string {
     const lines = [`${result.checkpoint}, ${result.seconds?.toFixed(1)} s`, ...summary];
     return [...(report ? [quantizeText(report)] : []), ...lines].join('\n');
   }
-  const nameWidth = Math.max(...tensors.map(({ name }) => name.length));
+  const nameWidth = tensors.reduce((most, { name }) => Math.max(most, shown(name).length), 0);
   const lines = tensors.map(
     ({ name, scheme, shape, fate, nbytes }) =>
-      `  ${name.padEnd(nameWidth)}  ${fate.padEnd(11)}  ${schemeText(scheme)}  [${shape.join(', ')}]  ${size(nbytes)}`,
+      `  ${shown(name).padEnd(nameWidth)}  ${fate.padEnd(11)}  ${schemeText(scheme)}  [${shape.join(', ')}]  ${size(nbytes)}`,
   );
-  return [...lines, '', ...files.map(({ name, nbytes }) => `  ${name}  ${size(nbytes)}`), '', ...summary].join('\n');
+  return printableLines([
+    ...lines,
+    '',
+    ...files.map(({ name, nbytes }) => `  ${name}  ${size(nbytes)}`),
+    '',
+    ...summary,
+  ]);
 }

@@ -1,98 +1,15 @@
-import { UsageError } from '../core/errors.js';
-import type { Pass } from '../core/graph.js';
-import type { ConvertOptions } from '../core/options.js';
-import type { QuantizationArgs } from '../core/scheme.js';
 import type { Target } from '../core/target.js';
-import { pass } from '../graph/pass.js';
-import { assignSchemes } from '../passes/assign_schemes.js';
-import { fuseGroupQueryAttention, lowerRotary } from '../passes/fuse_gqa.js';
-import { fuseSkipNorm } from '../passes/fuse_skip_norm.js';
-import { lowerElementwise } from '../passes/lower_elementwise.js';
-import { lowerEmbedding } from '../passes/lower_embedding.js';
-import { lowerExperts } from '../passes/lower_experts.js';
-import { lowerLatentAttention } from '../passes/lower_latent_attention.js';
-import { lowerLinear } from '../passes/lower_linear.js';
-import { lowerRouter } from '../passes/lower_router.js';
-import { padHeads } from '../passes/pad_heads.js';
-
-const opsets = { '': 21, 'com.microsoft': 1 };
-
-/** Block sizes that onnxruntime's MatMulNBits and GatherBlockQuantized accept. */
-const BLOCK_SIZES = [16, 32, 64, 128, 256];
-
-function checkScheme(flag: string, args: QuantizationArgs): void {
-  if (args.scheme === 'f32' || args.scheme === 'f16') return;
-  if (args.scheme !== 'int4' && args.scheme !== 'int8') {
-    throw new UsageError(
-      `--${flag} ${args.scheme}: the cpu target runs f32, f16, int8 and int4.`,
-      `--${flag} int8, or "halfbyte quantize" for a checkpoint in ${args.scheme}.`,
-    );
-  }
-  if (args.strategy !== 'group' || !BLOCK_SIZES.includes(args.group_size ?? 0)) {
-    throw new UsageError(
-      `--${flag} ${args.scheme} with group size ${args.group_size ?? 'channel'}: MatMulNBits runs groups of ${BLOCK_SIZES.join(', ')}.`,
-      '--group-size 32.',
-    );
-  }
-}
-
-const setOpsets = pass({ name: 'set_opsets', removes: [], leaves: [] }, (graph) => ({ ...graph, opsets }));
+import { checkSchemes, decoderPasses, OPERATORS, OPSETS } from './one-graph/decoder.js';
 
 /** ONNX Runtime on the CPU: one graph with the contrib operators of onnxruntime-genai's builder. */
 export default {
   defaults: {},
-  opsets,
-  operators: new Set([
-    ...[
-      'Add',
-      'Cast',
-      'Concat',
-      'Div',
-      'Gather',
-      'Gelu',
-      'Mul',
-      'Pad',
-      'ReduceSum',
-      'Relu',
-      'Reshape',
-      'Shape',
-      'Sigmoid',
-    ],
-    ...['SimplifiedLayerNormalization', 'Slice', 'Sub', 'Tanh'],
-    ...['FusedMatMul', 'GatherBlockQuantized', 'GroupQueryAttention', 'MatMulNBits', 'RotaryEmbedding'].map(
-      (op) => `com.microsoft.${op}`,
-    ),
-    'com.microsoft.SkipSimplifiedLayerNormalization',
-    // latent attention
-    ...['And', 'BitShift', 'BitwiseAnd', 'LessOrEqual', 'MatMul', 'Range', 'Softmax', 'Tile', 'Transpose'],
-    ...['Unsqueeze', 'Where'],
-    // experts
-    ...['GatherElements', 'Identity', 'OneHot', 'ReduceMax', 'Split', 'TopK', 'com.microsoft.QMoE'],
-  ]),
+  opsets: OPSETS,
+  operators: OPERATORS,
+  check: checkSchemes,
 
-  check(options) {
-    checkScheme('weights', options.weights);
-    checkScheme('embeddings', options.embeddings);
-    checkScheme('lm-head', options.lmHead);
-    for (const each of options.overrides) checkScheme('override', each.scheme);
-  },
-
-  stages(options: ConvertOptions, drawn: string) {
+  stages(options, drawn) {
     const file = drawn === 'decoder' ? 'model.onnx' : `${drawn}.onnx`;
-    const passes: Pass[] = [
-      assignSchemes(options),
-      fuseSkipNorm,
-      padHeads,
-      lowerLatentAttention(options.mla),
-      fuseGroupQueryAttention,
-      lowerRotary,
-      lowerEmbedding,
-      lowerRouter,
-      lowerExperts(options.experts),
-      lowerLinear(options.accuracyLevel),
-      lowerElementwise,
-      setOpsets,
-    ];
-    return [{ file, dataFile: `${file}.data`, passes }];
+    return [{ file, dataFile: `${file}.data`, passes: decoderPasses(options) }];
   },
 } satisfies Target;

@@ -27,7 +27,7 @@ import type { RunContext } from './structure/run-context.js';
 import { runSets } from './structure/run-sets.js';
 import { floatStructure } from './structure/structure-in-float.js';
 import { describePackage } from './subject/describe-subject.js';
-import { checkManifest, drawnDecoder, manifestOf, modelOfPackage } from './subject/package-manifest.js';
+import { drawnDecoder, manifestOf, modelOfPackage } from './subject/package-manifest.js';
 import { PackageWeights } from './subject/package-weights.js';
 import { type Prediction, predictionOf } from './subject/prediction-graph.js';
 import { withAnsweredSets } from './tokens/answered-sets.js';
@@ -42,7 +42,7 @@ export async function verifyPackage(
   reference: Reference,
   settings: VerifySettings,
 ): Promise<{ subject: VerifySubject; findings: Findings }> {
-  checkManifest(opened);
+  manifestOf(opened);
   const findings = noFindings();
   const subject = describePackage(opened);
   const { checks, tokenizer, graphs, isWhole } = await checkPackage(opened, reference);

@@ -1,15 +1,18 @@
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Architecture } from '../../src/core/architecture.js';
 import { openPackage } from '../../src/formats/package-reader.js';
+import { find } from '../../src/registry.js';
 import { continueText } from '../../src/runtime/continue-text.js';
 import { openDecoder } from '../../src/runtime/open-decoder.js';
 import { largest } from '../../src/runtime/sampler.js';
 import { openValueProbe } from '../../src/runtime/value-probe.js';
 import type { ConvertRequest } from '../../src/stages/convert-options.js';
+import { writeRandomCheckpoint } from '../random-checkpoint.js';
 import { largestDifference } from '../runtime/expectations.js';
 import { type GoldenTensor, readGolden, rowsOf } from '../runtime/golden-file.js';
-import { fixturePath, workFolder } from './packages.js';
+import { fixturePath, openForReference, workFolder } from './packages.js';
 
 /** Another float32 implementation is at most 5e-5 off; the smallest real mistake tried moves logits by 1e-3. */
 const TOLERANCE = 2e-4;
@@ -74,28 +77,52 @@ for (const [fixture, request] of cases) {
   });
 }
 
-test('the latent cache is one tensor a layer, key and value in one', async () => {
+test('the latent cache is two halves, which go in and out as key and value of one head', async () => {
   const { plan } = await work.convert(fixturePath('deepseek-v3'), { weights: 'f32' });
   const { graph } = plan.graphs[0];
   const caches = graph.inputs.filter((each) => each.name.startsWith('past_key_values.'));
   assert.equal(
     caches.map((each) => each.name),
-    ['past_key_values.0.key', 'past_key_values.1.key', 'past_key_values.2.key'],
+    [0, 1, 2].flatMap((layer) => [`past_key_values.${layer}.key`, `past_key_values.${layer}.value`]),
   );
-  for (const { shape } of caches) assert.equal(shape, ['batch_size', 1, 'past_sequence_length', 32 + 16]);
-  const { decoder } = JSON.parse(plan.texts[0].content).model;
-  assert.is(decoder.num_key_value_heads, 1);
-  assert.is(decoder.head_size, 48);
+  for (const { shape } of caches) assert.equal(shape, ['batch_size', 1, 'past_sequence_length', (32 + 16) / 2]);
+  const { model, search } = JSON.parse(plan.texts[0].content);
+  assert.is(model.type, 'decoder');
+  assert.is(model.decoder.num_key_value_heads, 1);
+  assert.is(model.decoder.head_size, 24);
+  assert.is(search.past_present_share_buffer, false);
 });
 
-test('the expanded cache holds the keys and values of every head', async () => {
+test('an odd latent width is halved too: both forms say what the reference engine says, call by call', async () => {
+  const { example } = (await find('architectures', 'deepseek_v3')) as Architecture;
+  const checkpoint = work.path('odd-latent');
+  await writeRandomCheckpoint(
+    checkpoint,
+    { ...example, kv_lora_rank: 15, v_head_dim: 28, first_k_dense_replace: 3, num_nextn_predict_layers: 0 },
+    3,
+  );
+  const reference = await openForReference(checkpoint);
+  const ids = Array.from({ length: 12 }, (_, i) => (7 * i + 3) % 60);
+  const { logits: expected } = await reference.run(reference.graphs.decoder, [ids]);
+  for (const mla of ['latent', 'expanded'] as const) {
+    const { dir, plan } = await work.convert(checkpoint, { weights: 'f32', mla });
+    const [key, value] = plan.graphs[0].graph.inputs.filter(({ name }) => name.startsWith('past_key_values.0.'));
+    assert.equal(key.shape, value.shape);
+    const decoder = await openDecoder(dir, { threads: 1 });
+    const logits = await decoder.start(4).append(ids, { chunk: 5 });
+    assert.ok(largestDifference(logits, expected) <= TOLERANCE, mla);
+    await decoder.close();
+  }
+});
+
+test('the expanded cache holds the keys and values of every head in one shape', async () => {
   const { plan } = await work.convert(fixturePath('deepseek-v3'), { weights: 'f32', mla: 'expanded' });
   const shapes = plan.graphs[0].graph.inputs
     .filter((each) => each.name.startsWith('past_key_values.1.'))
     .map(({ name, shape }) => `${name} ${shape}`);
   assert.equal(shapes, [
     'past_key_values.1.key batch_size,4,past_sequence_length,48',
-    'past_key_values.1.value batch_size,4,past_sequence_length,24',
+    'past_key_values.1.value batch_size,4,past_sequence_length,48',
   ]);
 });
 

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { EnvironmentError } from '../../src/core/errors.js';
@@ -15,11 +15,14 @@ const held = (pid: number) => writeFileSync(path, JSON.stringify({ pid, host: ho
 
 if (process.platform === 'linux') {
   test('a killed owner that nobody has collected holds no lock', async () => {
-    // the second program takes the place of the shell and does not wait for the first
-    const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    // The second program takes the place of the shell and does not wait for the first. It says when it has: until then
+    // the shell would collect what is killed.
+    const script = 'sleep 60 & echo $!; exec "$0" -e "console.log(1); setTimeout(() => {}, 60000)"';
+    const parent = spawn('sh', ['-c', script, process.execPath], { stdio: ['ignore', 'pipe', 'ignore'] });
     try {
-      const [line] = await once(parent.stdout, 'data');
-      const pid = Number(String(line));
+      const lines = createInterface({ input: parent.stdout })[Symbol.asyncIterator]();
+      const pid = Number((await lines.next()).value);
+      await lines.next();
       held(pid);
       assert.ok(isLocked(path, realFileSystem));
       assert.throws(
@@ -28,7 +31,7 @@ if (process.platform === 'linux') {
       );
       process.kill(pid, 'SIGKILL');
       const state = () => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1][0];
-      for (let tries = 0; state() !== 'Z' && tries < 200; tries++) await new Promise((done) => setTimeout(done, 10));
+      for (let tries = 0; state() !== 'Z' && tries < 3000; tries++) await new Promise((done) => setTimeout(done, 10));
       assert.is(state(), 'Z');
       assert.not(isLocked(path, realFileSystem));
       takeLock(path, 'x', realFileSystem)();

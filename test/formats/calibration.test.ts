@@ -22,7 +22,8 @@ const made: Calibration = {
 
 test('a calibration reads back as it was written', () => {
   writeCalibration(file, made, [1, 99]);
-  assert.equal(readCalibration(file), made);
+  const read = readCalibration(file);
+  assert.equal({ ...read, ranges: { ...read.ranges }, second_moments: { ...read.second_moments } }, made);
 });
 
 const f32 = (name: string, ...values: number[]) => ({

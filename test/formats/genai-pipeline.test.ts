@@ -1,12 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { JsonObject } from '../../src/core/json.js';
 import type { Plan } from '../../src/core/plan.js';
 import { openCheckpoint } from '../../src/formats/checkpoint.js';
-import { padTokenId } from '../../src/formats/genai-pipeline.js';
 import type { ConvertRequest } from '../../src/stages/convert-options.js';
 import { plan } from '../../src/stages/plan.js';
 import { configIssues, GENAI_CONFIG } from '../../src/targets/lint/genai-schema.js';
@@ -117,30 +113,6 @@ test('several ids that end a text all stay', async () => {
   const stated = openCheckpoint(fixture('llama-gqa')).config.eos_token_id;
   assert.ok(Array.isArray(stated) && stated.length > 1);
   assert.equal(model.eos_token_id, stated);
-});
-
-test('a prompt is filled with an id that it does not hold', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'halfbyte-pad-'));
-  const padOf = (config: JsonObject, added: object[], vocabulary = 10) => {
-    const model = { vocab: { a: 0, b: 1, c: 2 } };
-    writeFileSync(join(dir, 'tokenizer.json'), JSON.stringify({ model, added_tokens: added }));
-    return padTokenId(
-      { dir, config: { bos_token_id: 1, eos_token_id: [2, 3], ...config }, generationConfig: {} },
-      vocabulary,
-    );
-  };
-  const added = (id: number, content: string, special = true) => ({ id, content, special });
-  const ends = [added(3, '<|end|>')];
-  assert.is(padOf({ pad_token_id: 0 }, ends), 0, 'the one of the model');
-  assert.is(padOf({ pad_token_id: 2 }, [...ends, added(4, '<pad>')]), 4, 'a token for padding');
-  assert.is(padOf({}, [...ends, added(4, '<|vision_pad|>')]), 4);
-  assert.is(padOf({}, [...ends, added(4, ' padding', false)]), 9, 'not a word of texts');
-  assert.is(padOf({ pad_token_id: 1 }, ends), 9, 'an id that the tokenizer does not make');
-  assert.is(padOf({}, [...ends, added(4, '<|reserved_special_token_0|>')], 5), 4, 'a reserved token');
-  assert.is(padOf({}, ends, 4), 2, 'there is no other');
-  rmSync(join(dir, 'tokenizer.json'));
-  assert.is(padTokenId({ dir, config: { eos_token_id: 7 }, generationConfig: {} }, 10), 7);
-  rmSync(dir, { recursive: true });
 });
 
 test.run();

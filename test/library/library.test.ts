@@ -172,23 +172,6 @@ test('importing loads three small files and no dependency', () => {
   }
 });
 
-test('importing costs less than a third of starting node', () => {
-  const told =
-    'process.on("exit", () => { const { user, system } = process.cpuUsage(); console.log(user + system); });';
-  const spent = (text: string) => {
-    const { stdout } = spawnSync(process.execPath, ['-e', `${told} ${text}`], { cwd: prefix, encoding: 'utf8' });
-    return Number(stdout);
-  };
-  const [bare, imported]: [number[], number[]] = [[], []];
-  for (let run = 0; run < 15; run++) {
-    bare.push(spent('0'));
-    imported.push(spent("import('halfbyte')"));
-  }
-  // The least of many: what other processes of the machine add is never negative.
-  const ratio = Math.min(...imported) / Math.min(...bare);
-  assert.ok(ratio < 1.3, `${ratio.toFixed(2)} times`);
-});
-
 test('the declarations hold for a strict compiler, with and without what Node brings', () => {
   link('typescript', prefix);
   link('@types/node', prefix);

@@ -57,7 +57,7 @@ test('it has the operators of onnxruntime-genai builder output with q, k and v a
   const layers = 2;
   const counts = operatorCounts(lower(qwen2 as never, distill, int4));
   // Counted on the builder's own graph; it reaches the tied table by Reshape and 3 Constants, here two tensors share the bytes.
-  assert.equal(counts, {
+  const builder = {
     Add: 3 * layers,
     Cast: 2,
     Gather: 1,
@@ -71,7 +71,16 @@ test('it has the operators of onnxruntime-genai builder output with q, k and v a
     SimplifiedLayerNormalization: 1,
     SkipSimplifiedLayerNormalization: 2 * layers,
     Sub: 1,
-  });
+  };
+  // What the builder's graphs lack: places of sequences that are padded on their left.
+  const alignment: Record<string, number> = {
+    ...{ Add: 1, ArgMax: 1, Gather: 2, GatherElements: 1, GatherND: 1, Max: 1, Mod: 2, Range: 1, Shape: 2, Sub: 3 },
+    Unsqueeze: 1,
+  };
+  const expected = { ...builder, ...alignment } as Record<string, number>;
+  for (const op of Object.keys(alignment))
+    expected[op] = alignment[op] + ((builder as Record<string, number>)[op] ?? 0);
+  assert.equal(counts, expected);
 });
 
 test('inputs and outputs are those of the builder', () => {

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InvalidInputError, VerificationError } from '../../src/core/errors.js';
+import { printable } from '../../src/core/printable.js';
 import { describeFailure } from '../../src/report/failure.js';
-import { printable } from '../../src/report/printable.js';
 
 test('an error of halfbyte keeps its exit code, message and advice', () => {
   const failure = describeFailure(new InvalidInputError('config.json: no model_type.', 'add it'));

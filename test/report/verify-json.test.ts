@@ -6,8 +6,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as z from 'zod';
 import { InvalidInputError } from '../../src/core/errors.js';
-import { readVerifyReport, verifyJson } from '../../src/report/verify-json.js';
+import { verifyJson } from '../../src/report/verify-json.js';
 import { publishedSchema } from '../../src/report/verify-schema.js';
+import { readVerifyReport } from '../../src/stages/compare-reports.js';
 import { hostileReport, report } from './sample-report.js';
 
 const published = fileURLToPath(new URL('../../docs/verify-report.schema.json', import.meta.url));
@@ -66,7 +67,7 @@ for (const [what, content, says] of wrong) {
 test('a folder is no report', async () => {
   mkdirSync(join(work, 'folder.json'));
   const error = await readVerifyReport(join(work, 'folder.json')).catch((thrown) => thrown);
-  assert.match(error.message, /EISDIR/);
+  assert.match(error.message, /is a folder, not a file/);
 });
 
 test.run();

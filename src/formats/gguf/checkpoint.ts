@@ -1,14 +1,16 @@
-import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { closeSync, existsSync, readdirSync, readSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Checkpoint, TensorRef } from '../../core/checkpoint.js';
 import type { Dtype } from '../../core/dtype.js';
 import { InvalidInputError } from '../../core/errors.js';
 import { GGML_TYPES } from '../../core/gguf.js';
+import { own } from '../../core/own.js';
+import { openInput } from '../input-file.js';
 import { configOf } from './config.js';
 import { ggufPartName, ggufPartOf, readGgufParts } from './parts.js';
 import type { GgufHeader } from './reader.js';
 
-const DTYPES: Record<string, Dtype> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
+const DTYPES: Record<string, Dtype> = own({ f32: 'F32', f16: 'F16', bf16: 'BF16' });
 const ENDING = '.gguf';
 
 /**
@@ -49,7 +51,7 @@ export function openGgufCheckpoint(file: string, companions: string[]): Checkpoi
   const config = configOf(file, whole, (name) => floatsOf(all.find((tensor) => tensor.name === name)));
   // the factors of the rope are settings, which config.json has
   const weights = all.filter(({ name }) => !/^rope_(freqs|factors_long|factors_short)\.weight$/.test(name));
-  const types = Object.fromEntries(weights.map(({ name, type }) => [name, type]));
+  const types = own(Object.fromEntries(weights.map(({ name, type }) => [name, type])));
   return {
     dir: dirname(file),
     config: { ...config, quantization_config: { quant_method: 'gguf', types } },
@@ -79,7 +81,7 @@ function floatsOf(tensor: PlacedTensor | undefined): number[] | undefined {
     );
   }
   const bytes = new Uint8Array(tensor.nbytes);
-  const descriptor = openSync(file, 'r');
+  const { descriptor } = openInput(file);
   try {
     let done = 0;
     while (done < bytes.byteLength) {

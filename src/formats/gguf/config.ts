@@ -1,11 +1,12 @@
 import { InvalidInputError } from '../../core/errors.js';
 import type { GgufMetadata } from '../../core/gguf.js';
 import type { JsonObject } from '../../core/json.js';
+import { own } from '../../core/own.js';
 import { llama3Factors } from '../../core/rope-factors.js';
 import type { GgufHeader } from './reader.js';
 
 /** Transformers' names of architectures by ours. */
-const CLASSES: Record<string, string> = {
+const CLASSES: Record<string, string> = own({
   llama: 'LlamaForCausalLM',
   mixtral: 'MixtralForCausalLM',
   qwen2: 'Qwen2ForCausalLM',
@@ -15,7 +16,7 @@ const CLASSES: Record<string, string> = {
   gemma2: 'Gemma2ForCausalLM',
   deepseek_v2: 'DeepseekV2ForCausalLM',
   deepseek_v3: 'DeepseekV3ForCausalLM',
-};
+});
 
 type Values = (name: string) => number[] | undefined;
 

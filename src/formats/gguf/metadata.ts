@@ -1,6 +1,7 @@
 import { InvalidInputError } from '../../core/errors.js';
 import type { GgufMetadata, GgufValue } from '../../core/gguf.js';
 import type { Json, JsonObject } from '../../core/json.js';
+import { own } from '../../core/own.js';
 
 const u32 = (value: number): GgufValue => ({ type: 'u32', value });
 const f32 = (value: number): GgufValue => ({ type: 'f32', value });
@@ -20,7 +21,7 @@ const number = (config: JsonObject, key: string): number => {
 };
 
 /** Numbers of llama.cpp's enum of functions that score experts. */
-const GATINGS: Record<string, number> = { softmax: 1, sigmoid: 2 };
+const GATINGS: Record<string, number> = own({ softmax: 1, sigmoid: 2 });
 
 /**
  * Metadata of a model, as llama.cpp's converter writes it (conversion/*.py): what llama.cpp needs to draw the graph.

@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { FileRange } from '../../core/checkpoint.js';
 import { InvalidInputError } from '../../core/errors.js';
 import { type GgufMetadata, type GgufTensor, ggufTensorBytes } from '../../core/gguf.js';
 import type { Inlay, PlannedFile } from '../../core/plan.js';
+import { isInput } from '../input-file.js';
 import { aligned, layoutGguf } from './header.js';
 import { type GgufHeader, readGgufHeader } from './reader.js';
 
@@ -90,7 +90,7 @@ export function readGgufParts(file: string): GgufPart[] {
   }
   const nameOf = (part: number) => join(dirname(file), ggufPartName(named.stem, part, count));
   const names = Array.from({ length: count }, (_, index) => nameOf(index + 1));
-  const missing = names.filter((name) => !existsSync(name));
+  const missing = names.filter((name) => !isInput(name));
   if (missing.length > 0) {
     throw new InvalidInputError(
       `${missing[0]}: there is no such file; ${missing.length} of the ${count} files of this model are missing.`,

@@ -1,3 +1,4 @@
+import { own } from '../../core/own.js';
 /**
  * What llama.cpp's converter encodes to tell pre-tokenizers apart: `tokenizer.ggml.pre` follows from the SHA-256 of the
  * ids (conversion/base.py, get_vocab_base_pre).
@@ -6,7 +7,7 @@ export const PROBE =
   "\n \n\n \n\n\n \t \t\t \t\n  \n   \n    \n     \n\ud83d\ude80 (normal) \ud83d\ude36\u200d\ud83c\udf2b\ufe0f (multiple emojis concatenated) \u2705 \ud83e\udd99\ud83e\udd99 3 33 333 3333 33333 333333 3333333 33333333 3.3 3..3 3...3 \u1780\u17b6\u1793\u17cb\u178f\u17c2\u1796\u17b7\u179f\u17c1\u179f\u17a2\u17b6\u1785\ud83d\ude01 ?\u6211\u60f3\u5728apple\u5de5\u4f5c1314151\u5929\uff5e ------======= \u043d\u0435\u0449\u043e \u043d\u0430 \u0411\u044a\u043b\u0433\u0430\u0440\u0441\u043a\u0438 ''''''```````\"\"\"\"......!!!!!!?????? I've been 'told he's there, 'RE you sure? 'M not sure I'll make it, 'D you like some tea? We'Ve a'lL";
 
 /** `tokenizer.ggml.pre` by the SHA-256 of the probe's ids, written as Python writes a list. */
-export const BY_PROBE: Record<string, string> = {
+export const BY_PROBE: Record<string, string> = own({
   b6e8e1518dc4305be2fe39c313ed643381c4da5db34a98f6a04c093f8afbe99b: 'chatglm-bpe',
   '81d72c7348a9f0ebe86f23298d37debe0a5e71149e29bd283904c02262b27516': 'chatglm-bpe',
   a1336059768a55c99a734006ffb02203cd450fed003e9a71886c88acf24fdbc2: 'glm4',
@@ -67,13 +68,13 @@ export const BY_PROBE: Record<string, string> = {
   '16389f0a1f51ee53e562ffd51c371dc508639ab0e4261502071836e50e223e91': 'solar-open',
   d30d75d9059f1aa2c19359de71047b3ae408c70875e8a3ccf8c5fba56c9d8af4: 'qwen35',
   b4b8ca1f9769494fbd956ebc4c249de6131fb277a4a3345a7a92c7dd7a55808d: 'joyai-llm',
-};
+});
 
 const CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 const REST = '| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
 
 /** `tokenizer.ggml.pre` by the expression that splits text in tokenizer.json, for vocabularies that nobody has listed. */
-export const BY_EXPRESSION: Record<string, string> = {
+export const BY_EXPRESSION: Record<string, string> = own({
   [`${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}${REST}`]: 'qwen2',
   [`${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}${REST}`]: 'llama-bpe',
-};
+});

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { EnvironmentError, InvalidInputError } from '../../core/errors.js';
+import { closeSync, readSync } from 'node:fs';
+import { InvalidInputError } from '../../core/errors.js';
 import {
   GGML_TYPES,
   type GgufMetadata,
@@ -11,6 +11,8 @@ import {
   MAX_TENSOR_NAME,
   OTHER_GGML_TYPES,
 } from '../../core/gguf.js';
+import { own } from '../../core/own.js';
+import { openInput } from '../input-file.js';
 import { POINTER_BYTES, refusePointer } from '../lfs-pointer.js';
 import { ALIGNMENT, aligned, GGUF_SCALARS, LIST, MAGIC } from './header.js';
 
@@ -120,7 +122,7 @@ function readHeader(file: string, input: ByteReader): GgufHeader {
     refuse(`ends at byte ${input.size}; its tensors need ${needed}.`);
   }
   return {
-    metadata: Object.fromEntries(metadata),
+    metadata: own(Object.fromEntries(metadata)),
     tensors: tensors.map((tensor) => ({ ...tensor, offset: start + tensor.offset })),
     size: input.size,
     headerSha256: input.sha256(),
@@ -214,14 +216,9 @@ class ByteReader {
   position = 0;
 
   constructor(readonly file: string) {
-    try {
-      this.#descriptor = openSync(file, 'r');
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'ENOENT') throw new InvalidInputError(`${file}: there is no such file.`, 'check the path.');
-      throw new EnvironmentError(`${file}: cannot be read (${code}).`, 'check the permissions of this file.');
-    }
-    this.size = fstatSync(this.#descriptor).size;
+    const { descriptor, size } = openInput(file);
+    this.#descriptor = descriptor;
+    this.size = size;
   }
 
   close(): void {

@@ -1,6 +1,7 @@
 import type { DressedCheckpoint, Dressing, NamedMatrix } from '../../core/dressing.js';
 import { UsageError } from '../../core/errors.js';
 import type { JsonObject } from '../../core/json.js';
+import { own } from '../../core/own.js';
 import type { QuantizationArgs } from '../../core/scheme.js';
 import int4 from '../../schemes/int4.js';
 import { fusedModule, isExpert } from '../packing/fused.js';
@@ -10,13 +11,13 @@ import { mxfp4Writer, nvfp4Writer } from './write_fp4.js';
 import { packWriter } from './write_packed.js';
 import { type CompressedWriter, moduleOf } from './writer.js';
 
-const WRITERS: Record<string, CompressedWriter> = {
+const WRITERS: Record<string, CompressedWriter> = own({
   int4: packWriter,
   int8: packWriter,
   fp8_e4m3: floatWriter,
   nvfp4: nvfp4Writer,
   mxfp4: mxfp4Writer,
-};
+});
 
 const writerOf = ({ scheme }: QuantizationArgs): CompressedWriter => WRITERS[scheme];
 

@@ -1,5 +1,6 @@
 import { InvalidInputError } from '../../core/errors.js';
 import type { JsonObject } from '../../core/json.js';
+import { own } from '../../core/own.js';
 
 /** How a family of models is named in a GGUF file (gguf-py/gguf/tensor_mapping.py, conversion/*.py of llama.cpp). */
 export interface Family {
@@ -81,7 +82,7 @@ const qwen3: Family = {
 };
 
 /** By the `model_type` of config.json. */
-const FAMILIES: Record<string, Family> = {
+const FAMILIES: Record<string, Family> = own({
   llama,
   mistral: llama,
   mixtral: {
@@ -129,7 +130,7 @@ const FAMILIES: Record<string, Family> = {
   },
   deepseek_v2: deepseek,
   deepseek_v3: deepseek,
-};
+});
 
 /** The family of a config.json. Throws InvalidInputError for one that has no place in a GGUF file here. */
 export function familyOf(config: JsonObject): Family {

@@ -1,13 +1,14 @@
 import type { ContainedTensor } from '../../core/dressing.js';
 import { GGML_TYPES } from '../../core/gguf.js';
 import type { JsonObject } from '../../core/json.js';
+import { own } from '../../core/own.js';
 import { familyOf } from './families.js';
 
 /** Schemes of most matrices by what `--weights` calls a mix of schemes. */
-export const MIXES: Record<string, string> = { q4_k_s: 'q4_k', q4_k_m: 'q4_k', q5_k_s: 'q5_k', q5_k_m: 'q5_k' };
+export const MIXES: Record<string, string> = own({ q4_k_s: 'q4_k', q4_k_m: 'q4_k', q5_k_s: 'q5_k', q5_k_m: 'q5_k' });
 
 /** `general.file_type` (llama.h, enum llama_ftype) by scheme or mix. A lone K-quant has none: that of the small mix. */
-export const FILE_TYPES: Record<string, number> = {
+export const FILE_TYPES: Record<string, number> = own({
   f32: 0,
   f16: 1,
   q4_0: 2,
@@ -23,7 +24,7 @@ export const FILE_TYPES: Record<string, number> = {
   q5_k_m: 17,
   q6_k: 18,
   bf16: 32,
-};
+});
 
 export const isFloat = (scheme: string): boolean => ['f32', 'f16', 'bf16'].includes(scheme);
 

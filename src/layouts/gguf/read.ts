@@ -3,6 +3,7 @@ import { InvalidInputError } from '../../core/errors.js';
 import { GGML_TYPES } from '../../core/gguf.js';
 import type { JsonObject } from '../../core/json.js';
 import type { Layout } from '../../core/layout.js';
+import { own } from '../../core/own.js';
 import type { LogicalTensor, PackedSource, RowSource } from '../../core/weights.js';
 import { type BlockFormat, blockArgs, loadHalf } from '../../schemes/ggml/block_scheme.js';
 import { Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from '../../schemes/ggml/simple_blocks.js';
@@ -13,7 +14,7 @@ import { matrixOf } from '../plain.js';
 import { type Family, familyOf } from './families.js';
 import { huggingFaceNames } from './names.js';
 
-const FORMATS: Record<string, BlockFormat> = {
+const FORMATS: Record<string, BlockFormat> = own({
   q4_0: Q4_0,
   q4_1: Q4_1,
   q5_0: Q5_0,
@@ -22,7 +23,7 @@ const FORMATS: Record<string, BlockFormat> = {
   q4_k: Q4_K,
   q5_k: Q5_K,
   q6_k: Q6_K,
-};
+});
 
 /** How the rows of a packed tensor are to be read. */
 interface GgufParameters {

@@ -1,5 +1,6 @@
 import type { TensorRef } from '../../core/checkpoint.js';
 import { InvalidInputError } from '../../core/errors.js';
+import { own } from '../../core/own.js';
 import type { LogicalTensor, RowSource } from '../../core/weights.js';
 import type { Tensors } from '../packing/stored-tensors.js';
 
@@ -8,7 +9,7 @@ const HEADS = /^(.*\.self_attn)\.(embed_q|unembed_out)\.(weight|scales|biases)$/
 const ONE_HEAD = /^(.*\.self_attn)\.(embed_q|unembed_out)\.(\d+)\.weight$/;
 
 /** Mixtral numbers its projections. */
-const MIXTRAL: Record<string, string> = { gate_proj: 'w1', down_proj: 'w2', up_proj: 'w3' };
+const MIXTRAL: Record<string, string> = own({ gate_proj: 'w1', down_proj: 'w2', up_proj: 'w3' });
 
 /**
  * The tensors of a checkpoint, those that mlx-lm stacks one by one (`sanitize` of mlx_lm/models/mixtral.py, qwen2_moe.py,

@@ -1,12 +1,14 @@
+import { own } from '../../core/own.js';
+
 /** Activation functions by the names of transformers' ACT2FN, in float64. */
-const functions: Record<string, (x: number) => number> = {
+const functions: Record<string, (x: number) => number> = own({
   silu: (x) => x / (1 + Math.exp(-x)),
   relu: (x) => Math.max(0, x),
   relu2: (x) => Math.max(0, x) ** 2,
   quick_gelu: (x) => x / (1 + Math.exp(-1.702 * x)),
   gelu: (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2)),
   gelu_pytorch_tanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
-};
+});
 
 export function activationFunction(name: string): (x: number) => number {
   if (!Object.hasOwn(functions, name)) throw new Error(`there is no activation function "${name}"`);

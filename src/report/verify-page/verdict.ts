@@ -1,5 +1,5 @@
+import { formatBytes } from '../../core/bytes.js';
 import type { Comparison, Verdict, VerifyReport } from '../../core/verify-report.js';
-import { formatBytes } from '../bytes.js';
 import { digits, percent } from '../numbers.js';
 import { type Content, html, type Markup } from '../page/markup.js';
 import { badge, TONES } from './marks.js';

@@ -8,6 +8,7 @@ import {
   widen,
 } from '../../core/dtype.js';
 import { UsageError } from '../../core/errors.js';
+import { own } from '../../core/own.js';
 import {
   NonFiniteWeight,
   type Packed,
@@ -130,11 +131,11 @@ export const getCode = (bytes: Uint8Array, index: number, bits: number): number 
 export const zeroPointIndex = (row: number, block: number, blocks: number, bits: number, args: QuantizationArgs) =>
   args.strategy === 'channel' ? row : (row * Math.ceil((blocks * bits) / 8) * 8) / bits + block;
 
-const SCALE_TYPES: Partial<Record<QuantizationArgs['scale_dtype'], ElementType>> = {
+const SCALE_TYPES: Partial<Record<QuantizationArgs['scale_dtype'], ElementType>> = own({
   F32: 'FLOAT',
   F16: 'FLOAT16',
   BF16: 'BFLOAT16',
-};
+});
 
 /**
  * Integer codes with a scale (and a zero point) for each group of a row, or for each row (`channel`).

@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from '../../core/json.js';
+import { own } from '../../core/own.js';
 import type { Subject } from './rule.js';
 import type { GraphView } from './view.js';
 
@@ -49,7 +50,7 @@ export const stagesOf = ({ genai, views }: Subject): Stage[] =>
 
 /** Providers that a stage asks for, with their options, names in lower case as the runtime compares them. */
 export function providersOf(settings: JsonObject): Record<string, JsonObject> {
-  const found: Record<string, JsonObject> = {};
+  const found = own<JsonObject>();
   for (const each of listAt(settings, 'session_options', 'provider_options').filter(isObject)) {
     for (const [name, options] of Object.entries(each)) found[name.toLowerCase()] = isObject(options) ? options : {};
   }

@@ -1,5 +1,6 @@
 import type { ElementType } from '../../core/dtype.js';
 import type { ValueInfo } from '../../core/graph.js';
+import { own } from '../../core/own.js';
 import { at, listAt, namesOf, objectAt, providersOf, stagesOf } from './config.js';
 import { configIssues } from './genai-schema.js';
 import type { Hit, Rule } from './rule.js';
@@ -7,10 +8,10 @@ import type { Hit, Rule } from './rule.js';
 const CONFIG = 'genai_config.json';
 const inConfig = (message: string): Hit => ({ file: CONFIG, node: null, message });
 
-const BITS: Partial<Record<ElementType, number>> = {
+const BITS: Partial<Record<ElementType, number>> = own({
   ...{ FLOAT: 32, INT32: 32, INT64: 64, FLOAT16: 16, BFLOAT16: 16, INT16: 16, UINT16: 16 },
   ...{ INT8: 8, UINT8: 8, BOOL: 8, FLOAT8E4M3FN: 8, FLOAT8E5M2: 8, INT4: 4, UINT4: 4 },
-};
+});
 
 const bytesOf = (dtype: ElementType, shape: number[]): number | undefined => {
   const bits = BITS[dtype];

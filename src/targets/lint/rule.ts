@@ -35,12 +35,16 @@ export interface Device {
   exceptions: Record<string, Partial<Pick<Rule, 'severity' | 'source' | 'advice'>> | null>;
 }
 
-/** A package as the rules see it. */
-export interface Subject {
-  device: Device;
+/** A package as the rules of the runtime see it. */
+export interface RuntimeSubject {
   views: GraphView[];
   genai: JsonObject | null;
   files: Record<string, number>;
+}
+
+/** A package as the rules of a device see it. */
+export interface Subject extends RuntimeSubject {
+  device: Device;
 }
 
 /** Where a rule is broken, and how. */
@@ -51,13 +55,15 @@ export interface Hit {
 }
 
 /** A rule: how bad a break is, what to do about it, who says so, and what finds it. */
-export interface Rule {
+export interface RuleOver<S> {
   id: string;
   severity: Finding['severity'];
   advice: string;
   source: string;
-  find(subject: Subject): Iterable<Hit>;
+  find(subject: S): Iterable<Hit>;
 }
+export type Rule = RuleOver<Subject>;
+export type RuntimeRule = RuleOver<RuntimeSubject>;
 
 /** A rule over each graph that the device runs. */
 export const onDevice = (find: (view: GraphView, device: Device) => Iterable<Omit<Hit, 'file'>>): Rule['find'] =>

@@ -1,8 +1,9 @@
 import type { ValueInfo } from '../../core/graph.js';
+import { own } from '../../core/own.js';
 import { eachNode, onDevice, type Rule } from './rule.js';
 
 /** Inputs that say how large a result is, from the second input on unless listed. */
-const SHAPE_INPUTS: Record<string, number[]> = {
+const SHAPE_INPUTS: Record<string, number[]> = own({
   Reshape: [1],
   Expand: [1],
   Tile: [1],
@@ -14,7 +15,7 @@ const SHAPE_INPUTS: Record<string, number[]> = {
   Resize: [2, 3],
   ConstantOfShape: [0],
   Range: [0, 1, 2],
-};
+});
 
 /** Operators whose result's size depends on the values of their input. */
 const DATA_DEPENDENT = ['NonZero', 'Unique', 'Compress', 'NonMaxSuppression'];

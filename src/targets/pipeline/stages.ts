@@ -17,15 +17,13 @@ import { lowerNorm } from '../../passes/lower_norm.js';
 import { lowerRotaryByGather } from '../../passes/lower_rotary_gather.js';
 import { padHeads } from '../../passes/pad_heads.js';
 import { splitEnds } from '../../passes/split_ends.js';
+import { stampOpsets } from '../../passes/stamp_opsets.js';
 import { staticShapes } from '../../passes/static_shapes.js';
 
 /** Opsets of every graph of a pipeline: 21 is the first with int4 and block_size. */
 export const PIPELINE_OPSETS = { '': 21, 'com.microsoft': 1 };
 
-const setOpsets = pass({ name: 'set_opsets', removes: [], leaves: [] }, (graph) => ({
-  ...graph,
-  opsets: PIPELINE_OPSETS,
-}));
+const setOpsets = stampOpsets(PIPELINE_OPSETS);
 
 /** Operators of the layers that have no static form here. */
 const WITHOUT_STATIC_FORM = ['LatentAttention', 'Router', 'Experts'];

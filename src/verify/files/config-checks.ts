@@ -1,9 +1,10 @@
 import type { DecoderConfig } from '../../core/architecture.js';
+import { GENERIC_TYPE } from '../../core/genai-versions.js';
 import type { Graph } from '../../core/graph.js';
 import type { JsonObject } from '../../core/json.js';
 import type { Check } from '../../core/verify-report.js';
-import { tokenIds } from '../../formats/genai-config.js';
 import { type Package, pipelineStagesOf } from '../../formats/package-reader.js';
+import { padsOnly, tokenIds } from '../../formats/pad-token.js';
 
 /** What the configs of the reference say: of a checkpoint's own files, or of what the manifest and package keep of them. */
 export interface ReferenceConfigs {
@@ -36,9 +37,11 @@ export function checkGenaiConfig(opened: Package, reference: ReferenceConfigs): 
   if (reference.contextLength !== null) {
     expected.push(['model.context_length', model.context_length, reference.contextLength]);
   }
-  // A pipeline pads with an id that no text has, whatever the checkpoint says.
-  if (!isPipeline) expected.push(['model.pad_token_id', model.pad_token_id ?? null, ids.pad_token_id]);
-  if (!isPipeline) expected.push(['model.type', model.type, config.model_type]);
+  // An id that also begins or ends texts may give way to one that no text has.
+  if (padsOnly(ids, config.vocab_size)) {
+    expected.push(['model.pad_token_id', model.pad_token_id ?? null, ids.pad_token_id]);
+  }
+  if (!isPipeline && model.type !== GENERIC_TYPE) expected.push(['model.type', model.type, config.model_type]);
   for (const key of ['do_sample', 'temperature', 'top_k', 'top_p', 'repetition_penalty'] as const) {
     if (generationConfig[key] !== undefined) expected.push([`search.${key}`, search[key], generationConfig[key]]);
   }

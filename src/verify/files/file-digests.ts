@@ -16,7 +16,7 @@ export async function checkFiles(
 ): Promise<Check[]> {
   if (manifest.digest_algorithm !== DIGEST_ALGORITHM) {
     const message = `halfbyte.json has ${manifest.digest_algorithm} digests; this version knows ${DIGEST_ALGORITHM}.`;
-    return [{ id: 'files', group: 'integrity', verdict: 'ambiguous', message, where: 'halfbyte.json' }];
+    return [{ id: 'files', group: 'integrity', verdict: 'fail', message, where: 'halfbyte.json' }];
   }
   const kernels = await loadKernels();
   const files = new InputFiles();

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { InvalidInputError } from '../../core/errors.js';
 import type { Graph } from '../../core/graph.js';
 import type { Check } from '../../core/verify-report.js';
-import { readModel } from '../../formats/onnx-reader.js';
+import { readPackageModel } from '../../formats/onnx-reader.js';
 import { operatorsOf, type Package, pipelineStagesOf, sizeInPackage } from '../../formats/package-reader.js';
 import { readJsonObject } from '../../formats/text.js';
 import type { TextTokenizer } from '../../runtime/tokenizer.js';
@@ -80,7 +80,7 @@ export async function checkPackage(
   return { checks, graphs, tokenizer, isWhole };
 }
 
-function readGraph(opened: Package, file: string): ReturnType<typeof readModel> | Check {
+function readGraph(opened: Package, file: string): ReturnType<typeof readPackageModel> | Check {
   const fail = (message: string): Check => ({
     id: `graph ${file}`,
     group: 'integrity',
@@ -90,7 +90,7 @@ function readGraph(opened: Package, file: string): ReturnType<typeof readModel> 
   });
   if (sizeInPackage(opened, file) === undefined) return fail(`${file}: is missing; the package lists it.`);
   try {
-    return readModel(join(opened.dir, file), CONSTANT_ELEMENTS);
+    return readPackageModel(opened.dir, file, CONSTANT_ELEMENTS);
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error;
     return fail(error.message);

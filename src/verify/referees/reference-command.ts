@@ -58,9 +58,14 @@ export async function askCommand(
     throw new EnvironmentError(`${said}: ${reason}${result.code ? ` (${result.code})` : ''}.`, 'check its name.');
   }
   if (result.failed) {
-    const lines = `${result.stderr || result.stdout}`.trim().split('\n').slice(-5).join('\n  ');
+    const lines = `${result.stderr || result.stdout}`
+      .trim()
+      .split('\n')
+      .slice(-5)
+      .map((line) => line.trim())
+      .join(' | ');
     const how = result.signal ? `was ended by ${result.signal}` : `ended with exit code ${result.exitCode}`;
-    throw new EnvironmentError(`${said}: ${how}${lines ? `:\n  ${lines}` : ', saying nothing.'}`, ADVICE);
+    throw new EnvironmentError(`${said}: ${how}${lines ? `: ${lines}` : ', saying nothing.'}`, ADVICE);
   }
   if (!isFile(answer)) throw new WrongAnswer(`${said}: ended well but wrote no ${answer}.`, ADVICE);
   const stored = openAnswer(said, answer, question);

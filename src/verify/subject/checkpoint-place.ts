@@ -1,6 +1,8 @@
 import { basename, dirname, join } from 'node:path';
 import { ggufFileAt } from '../../formats/gguf/checkpoint.js';
-import { type CheckpointManifest, MANIFEST, type Manifest } from '../../formats/manifest.js';
+import { LARGEST } from '../../formats/input-file.js';
+import { MANIFEST } from '../../formats/manifest.js';
+import { type CheckpointRecord, checkpointManifestOf } from '../../formats/manifest-reader.js';
 import { readJsonObject } from '../../formats/text.js';
 
 /** Where a checkpoint's files lie, and the GGUF file that it is, if it is one. */
@@ -20,11 +22,8 @@ export function placeOf(path: string): CheckpointPlace {
 }
 
 /** halfbyte.json of a checkpoint, as far as verifying needs it; null in one of another tool. */
-export function checkpointManifest(
-  dir: string,
-): (Pick<Manifest, 'digest_algorithm' | 'files' | 'checkpoint'> & Partial<Pick<CheckpointManifest, 'tensors'>>) | null {
-  const manifest = readJsonObject(join(dir, MANIFEST)) as unknown as CheckpointManifest | undefined;
-  if (!Array.isArray(manifest?.files) || !Array.isArray(manifest.checkpoint?.files)) return null;
-  const { tensors, ...rest } = manifest;
-  return Array.isArray(tensors) ? manifest : rest;
+export function checkpointManifest(dir: string): CheckpointRecord | null {
+  const path = join(dir, MANIFEST);
+  const manifest = readJsonObject(path, LARGEST.lists);
+  return manifest ? checkpointManifestOf(manifest, path) : null;
 }
