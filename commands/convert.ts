@@ -7,7 +7,7 @@ import type { QuantizationAlgorithm } from '../src/core/scheme.js';
 import type { ConvertResult } from '../src/stages/convert.js';
 
 const option = <T extends string>(options: readonly T[], description: string, helpGroup?: string) =>
-  Flags.custom<T>({ options: [...options], description, helpGroup })();
+  Flags.custom<T>({ options: [...options], description, ...(helpGroup ? { helpGroup } : {}) })();
 
 /** Checkpoint -> package. */
 export default class Convert extends HalfbyteCommand {

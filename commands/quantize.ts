@@ -6,7 +6,7 @@ import type { QuantizationAlgorithm, QuantizationStrategy } from '../src/core/sc
 import type { QuantizeResult } from '../src/stages/quantize.js';
 
 const option = <T extends string>(options: readonly T[], description: string, helpGroup?: string) =>
-  Flags.custom<T>({ options: [...options], description, helpGroup })();
+  Flags.custom<T>({ options: [...options], description, ...(helpGroup ? { helpGroup } : {}) })();
 
 /** Flags that change how a report is shown, not what it says. */
 const HIDDEN = { report: 'value', json: 'flag', quiet: 'flag' } as const;

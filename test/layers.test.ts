@@ -65,6 +65,7 @@ for (const [folder, { own, layers }] of Object.entries(verifyFolders)) {
 }
 allowed.verify = [...ofVerify(Object.keys(verifyFolders)), 'runtime', 'sources', 'formats', 'core'];
 allowed.stages = Object.keys(allowed).filter((layer) => layer !== 'command' && layer !== 'start' && layer !== 'guard');
+allowed.library = ['stages', 'core'];
 /** The one stage that verifies. */
 const callsVerify = 'src/stages/verify.ts';
 allowed.commands = ['stages', 'command', 'core'];

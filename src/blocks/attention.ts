@@ -15,7 +15,7 @@ export interface AttentionDrawing {
   /** Epsilon of a norm over each head of q and k, where the family has one. */
   headNormEps?: number;
   /** Another norm of q and k, before the rotation. */
-  queryKeyNorm?: QueryKeyNorm;
+  queryKeyNorm?: QueryKeyNorm | undefined;
   /** Window of this layer in tokens, the own one included; 0 for none. */
   window: number;
   /** Factor on q k^T; 1/sqrt(head_dim) unless the family says otherwise. */
@@ -26,9 +26,9 @@ export interface AttentionDrawing {
   /** Values of each head that are rotated, its first; all unless the family says otherwise. */
   rotaryDim?: number;
   /** Whether pairs (2i, 2i + 1) are rotated instead of (i, i + r/2). */
-  interleaved?: boolean;
+  interleaved?: boolean | undefined;
   /** Growth of the queries with their position: times 1 + beta ln(1 + floor(position / length)). */
-  queryGrowth?: { beta: number; length: number };
+  queryGrowth?: { beta: number; length: number } | undefined;
   /** Draws q, k and v where the checkpoint stores them fused. */
   project?: (g: GraphBuilder, x: Value, path: string) => { q: Value; k: Value; v: Value };
 }
@@ -50,7 +50,12 @@ export function rotary(
   heads: number,
   headDim: number,
   positions: number,
-  form: { offset?: number; rotaryDim?: number; interleaved?: boolean; suffix?: string } = {},
+  form: {
+    offset?: number;
+    rotaryDim?: number | undefined;
+    interleaved?: boolean | undefined;
+    suffix?: string | undefined;
+  } = {},
 ): Value {
   const rotaryDim = form.rotaryDim ?? headDim;
   const names = rotaryNames(form.suffix);

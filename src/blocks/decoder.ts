@@ -45,13 +45,13 @@ export interface DecoderDrawing {
   /** Whether the head has a bias. */
   headBias?: boolean;
   /** Factor on the embeddings (gemma, granite). */
-  embeddingScale?: number;
+  embeddingScale?: number | undefined;
   /** Factor on the logits (granite). */
-  logitsScale?: number;
+  logitsScale?: number | undefined;
   /** Soft cap on the logits (gemma2). */
-  logitsSoftcap?: number;
+  logitsSoftcap?: number | undefined;
   /** Name of a further output: the hidden states after the final norm, for a graph that continues from them. */
-  hiddenStatesOutput?: string;
+  hiddenStatesOutput?: string | undefined;
   layer: (g: GraphBuilder, x: Value, index: number) => Value;
 }
 

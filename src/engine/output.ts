@@ -23,10 +23,10 @@ export interface OutputOptions {
   /** Directories that must stay: the output may not be one of them nor hold one. */
   inputs: string[];
   /** This process writes a part; others write theirs into the same directory. */
-  shard?: Shard;
+  shard?: Shard | undefined;
   /** This process finishes what shards have written. */
-  merge?: boolean;
-  fs?: FileSystem;
+  merge?: boolean | undefined;
+  fs?: FileSystem | undefined;
 }
 
 /** In the state: the plan that shards share. */

@@ -1,4 +1,5 @@
-import type { Graph, GraphNode, Pass } from '../core/graph.js';
+import type { Graph, GraphNode } from '../core/graph.js';
+import { pass } from '../graph/pass.js';
 import { float, type Replacement, replaceEach } from '../graph/rewrite.js';
 import { floatWeight } from './weight_initializers.js';
 
@@ -35,12 +36,19 @@ function lower(node: GraphNode, into: Replacement, graph: Graph, op: string): vo
   if (ranges) draft.graph.ranges = { ...ranges, [plain]: { min: -most, max: most } };
 }
 
+const NORM = {
+  name: 'lower_norm',
+  removes: ['halfbyte.RmsNorm', 'halfbyte.LayerNorm'],
+  leaves: ['SimplifiedLayerNormalization', 'LayerNormalization', 'Mul', 'Reshape'],
+};
+
 /**
  * RmsNorm -> SimplifiedLayerNormalization, LayerNorm -> LayerNormalization, on rank 3, epsilon kept. A norm per head
  * works on [1, tokens * heads, d]: the rank-4 form is reported wrong on HTP.
  */
-export const lowerNorm: Pass = (graph) =>
+export const lowerNorm = pass(NORM, (graph) =>
   Object.entries(FORMS).reduce(
     (lowered, [op, form]) => replaceEach(lowered, op, (node, into) => lower(node, into, graph, form)),
     graph,
-  );
+  ),
+);

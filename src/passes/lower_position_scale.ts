@@ -1,10 +1,23 @@
 import type { GraphNode, Pass } from '../core/graph.js';
 import { inOrder } from '../graph/order.js';
+import { pass } from '../graph/pass.js';
 import { float, GraphDraft, integer, Replacement, replaceEach } from '../graph/rewrite.js';
 import { callPositions, prelude } from './static_positions.js';
 
+const SCALE = {
+  name: 'lower_position_scale',
+  removes: ['halfbyte.PositionScale'],
+  leaves: ['Add', 'Cast', 'Div', 'Log', 'Mul', 'Unsqueeze'],
+};
+
+const BY_GATHER = {
+  name: 'lower_position_scale_by_gather',
+  removes: ['halfbyte.PositionScale'],
+  leaves: ['Add', 'Gather', 'Mul', 'Reshape'],
+};
+
 /** PositionScale -> x * (1 + beta log(1 + position_ids / length)) in whole lengths, in the operators of ai.onnx. */
-export const lowerPositionScale: Pass = (graph) =>
+export const lowerPositionScale = pass(SCALE, (graph) =>
   replaceEach(graph, 'PositionScale', (node, into) => {
     const { graph: draft } = into;
     const positions = draft.input('position_ids', 'INT64', ['batch_size', 'sequence_length']);
@@ -18,7 +31,8 @@ export const lowerPositionScale: Pass = (graph) =>
     const factor = step('Add', 'Add_1', [step('Mul', 'Mul', [grown, number(float(node, 'beta'))]), number(1)]);
     const column = step('Unsqueeze', 'Unsqueeze', [factor, draft.constant('INT64', [-1])]);
     into.onnx('Mul', node.name, [node.inputs[0], column], {}, node.outputs[0]);
-  });
+  }),
+);
 
 /** The factors of all positions as a constant [contextLength, 1], whose range is known. Returns its name. */
 function table(draft: GraphDraft, node: GraphNode, contextLength: number): string {
@@ -33,7 +47,7 @@ function table(draft: GraphDraft, node: GraphNode, contextLength: number): strin
 
 /** PositionScale -> x times rows of a table of factors, gathered by the call's positions. */
 export function lowerPositionScaleByGather(tokens: number, contextLength: number): Pass {
-  return (graph) => {
+  return pass(BY_GATHER, (graph) => {
     const isMeant = (node: GraphNode) => node.op === 'PositionScale' && node.domain === 'halfbyte';
     if (!graph.nodes.some(isMeant)) return graph;
     const draft = new GraphDraft(graph);
@@ -56,5 +70,5 @@ export function lowerPositionScaleByGather(tokens: number, contextLength: number
     });
     draft.graph.nodes = inOrder([...front.nodes, ...nodes]);
     return draft.finish();
-  };
+  });
 }

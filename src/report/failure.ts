@@ -9,9 +9,9 @@ export interface Failure {
   code: number;
   name: string;
   message: string;
-  advice?: string;
+  advice?: string | undefined;
   /** For defects only, and shown only when debugging. */
-  stack?: string;
+  stack?: string | undefined;
 }
 
 /** Node's system errors that a person can do something about, by code: what it means, what to do, the exit code. */

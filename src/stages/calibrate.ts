@@ -34,14 +34,14 @@ const BATCH_TOKENS = 2048;
 
 export interface CalibrateOptions {
   /** Text to run the model on, or token ids; without either the bundled text. */
-  text?: string;
-  ids?: number[][];
+  text?: string | undefined;
+  ids?: number[][] | undefined;
   /** Tokens of a sequence; the text is cut into such pieces. */
-  sequenceLength?: number;
+  sequenceLength?: number | undefined;
   /** Tokens read of a text at most. */
-  tokens?: number;
-  onProgress?: ProgressListener;
-  signal?: AbortSignal;
+  tokens?: number | undefined;
+  onProgress?: ProgressListener | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 export interface CalibrateResult {
@@ -213,10 +213,10 @@ function idsOf(file: string): number[][] {
 
 export interface CalibrateRequest extends Omit<CalibrateOptions, 'text' | 'ids'> {
   /** Files to read; without either the bundled text. */
-  textFile?: string;
-  idsFile?: string;
+  textFile?: string | undefined;
+  idsFile?: string | undefined;
   output: string;
-  force?: boolean;
+  force?: boolean | undefined;
 }
 
 /** Checkpoint directory and text file -> calibration file. */

@@ -9,30 +9,30 @@ import { find, spelledId, unknownId } from '../registry.js';
 
 /** What the command line says about a conversion; undefined takes the target's default, then the general one. */
 export interface ConvertRequest {
-  target?: string;
-  weights?: string;
-  embeddings?: string;
-  lmHead?: string;
-  groupSize?: string;
-  asymmetric?: boolean;
-  scales?: 'f32' | 'f16';
-  algorithm?: QuantizationAlgorithm;
-  accuracyLevel?: number;
-  contextLength?: number;
-  prefill?: number;
-  activations?: ConvertOptions['activations'];
-  attention?: ConvertOptions['attention'];
-  mla?: ConvertOptions['mla'];
-  experts?: ConvertOptions['experts'];
+  target?: string | undefined;
+  weights?: string | undefined;
+  embeddings?: string | undefined;
+  lmHead?: string | undefined;
+  groupSize?: string | undefined;
+  asymmetric?: boolean | undefined;
+  scales?: 'f32' | 'f16' | undefined;
+  algorithm?: QuantizationAlgorithm | undefined;
+  accuracyLevel?: number | undefined;
+  contextLength?: number | undefined;
+  prefill?: number | undefined;
+  activations?: ConvertOptions['activations'] | undefined;
+  attention?: ConvertOptions['attention'] | undefined;
+  mla?: ConvertOptions['mla'] | undefined;
+  experts?: ConvertOptions['experts'] | undefined;
   /** Name in Foundry Local's cache. */
-  foundry?: string;
+  foundry?: string | undefined;
   /** As `genai@0.15`. */
-  runtime?: string;
-  only?: string[];
-  skip?: string[];
-  override?: string[];
+  runtime?: string | undefined;
+  only?: string[] | undefined;
+  skip?: string[] | undefined;
+  override?: string[] | undefined;
   /** Refuse config keys that the architecture does not know. */
-  strictConfig?: boolean;
+  strictConfig?: boolean | undefined;
 }
 
 const GENERAL = { weights: 'int4', groupSize: '32', accuracyLevel: 4, prefill: 64 };

@@ -12,7 +12,7 @@ import { operatorCounts } from '../graph/print.js';
 import { checkOutputDirectory } from '../places/directory.js';
 import { find, spelledId } from '../registry.js';
 import type { ConvertRequest } from './convert-options.js';
-import { type LintReport, lintPlan, packageNotes, refuseErrors, warningsNote } from './lint.js';
+import { type LintReport, lintNotes, lintPlan, refuseErrors } from './lint.js';
 import { plan } from './plan.js';
 import { checkSpace, type WriteSettings, writePackage } from './write.js';
 
@@ -31,7 +31,7 @@ export interface ConvertResult {
   /** The part of the work that this run did, as `1/4`; null for all of it. */
   shard: string | null;
   plan: PlanSummary;
-  /** What the target's rules say about the graphs; null for a target without rules. */
+  /** What the target's rules say about the graphs; null for a target without rules, unless a pass found something. */
   lint: LintReport | null;
   /** Bytes of the finished package, data and graphs; null for a dry run. */
   packageBytes: number | null;
@@ -42,7 +42,7 @@ export interface ConvertSettings extends WriteSettings {
   output: string;
   dryRun: boolean;
   /** File that "halfbyte calibrate" wrote, for targets with integer activations. */
-  calibration?: string;
+  calibration?: string | undefined;
 }
 
 const signature = (value: ValueInfo): string => `${value.name}: ${value.dtype} [${value.shape.join(', ')}]`;
@@ -141,8 +141,7 @@ export async function convert(
     }
     const lint = await lintPlan(planned);
     if (lint) refuseErrors(lint);
-    if (lint && lint.warnings > 0) onNote?.(warningsNote(lint));
-    if (lint) for (const text of packageNotes(lint)) onNote?.(text);
+    if (lint) for (const text of lintNotes(lint)) onNote?.(text);
     const made = { plan: summary, lint };
     if (settings.dryRun) return { package: null, shard: null, ...made, packageBytes: null, seconds: null };
     checkSpace(planned, output, settings.shard);

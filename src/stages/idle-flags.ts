@@ -2,13 +2,14 @@ import { UsageError } from '../core/errors.js';
 import { matchesGlob } from '../core/glob.js';
 import type { Graph } from '../core/graph.js';
 import { nearest } from '../core/nearest.js';
+import type { ConvertOptions } from '../core/options.js';
 import type { QuantizationArgs } from '../core/scheme.js';
 import type { ConvertRequest } from './convert-options.js';
 
 /** Globs of the command line that choose weights, each with the flag that brought it. */
 export interface NamedGlobs {
-  only?: readonly string[];
-  skip?: readonly string[];
+  only?: readonly string[] | undefined;
+  skip?: readonly string[] | undefined;
   overrides?: readonly { pattern: string }[];
 }
 
@@ -30,11 +31,11 @@ export function refuseIdleGlobs({ only = [], skip = [], overrides = [] }: NamedG
 }
 
 interface SchemeFlags {
-  groupSize?: string;
-  asymmetric?: boolean;
-  scales?: string;
-  algorithm?: string;
-  strategy?: string;
+  groupSize?: string | undefined;
+  asymmetric?: boolean | undefined;
+  scales?: string | undefined;
+  algorithm?: string | undefined;
+  strategy?: string | undefined;
 }
 
 /** Throws UsageError for a setting of integers where every scheme that is asked for holds floats. */
@@ -58,12 +59,12 @@ export function refuseIdleSettings(flags: SchemeFlags, asked: readonly Quantizat
 }
 
 /**
- * Throws UsageError for a flag of convert that would change nothing: for devices that the target is none of (`isStatic`: its
- * graphs are those of an NPU), or for layers that the model does not have.
+ * Throws UsageError for a flag of convert that would change nothing: for devices that the target is none of, which its
+ * defaults tell, or for layers that the model does not have.
  */
 export function refuseIdleForms(
   { activations, attention, prefill, mla, experts, target = 'cpu' }: ConvertRequest,
-  isStatic: boolean,
+  defaults: Partial<ConvertOptions>,
   graphs: readonly Graph[],
 ): void {
   const has = (op: string) => graphs.some(({ nodes }) => nodes.some((node) => node.op === op));
@@ -71,12 +72,12 @@ export function refuseIdleForms(
     throw new UsageError(`${flag}: ${why}, so it would change nothing.`, advice);
   };
   const forDevices: [flag: string, value: unknown][] = [
-    ['--activations', activations],
-    ['--attention', attention],
-    ['--prefill', prefill],
+    ['--activations', defaults.activations === undefined ? activations : undefined],
+    ['--attention', defaults.attention === undefined ? attention : undefined],
+    ['--prefill', defaults.attention === undefined ? prefill : undefined],
   ];
   const given = forDevices.find(([, value]) => value !== undefined);
-  if (given && !isStatic) {
+  if (given) {
     idle(given[0], `the target ${target} is no NPU`, `leave it out, or --target qnn, openvino or vitisai.`);
   }
   if (mla !== undefined && !has('LatentAttention')) {

@@ -14,15 +14,15 @@ import { quantizeReport } from './quantize-report.js';
 import { encodedModels, finish } from './write.js';
 
 export interface MergeSettings {
-  force?: boolean;
-  workers?: number;
+  force?: boolean | undefined;
+  workers?: number | undefined;
   /** As `200MiB`. */
-  maxMemory?: string;
+  maxMemory?: string | undefined;
   /** Demands of a quantized checkpoint, as `sqnr_db>18`, and files for its error report. */
-  gates?: string[];
-  reports?: string[];
+  gates?: string[] | undefined;
+  reports?: string[] | undefined;
   /** The command line, for the report. */
-  reproduce?: string;
+  reproduce?: string | undefined;
 }
 
 export interface MergeResult {

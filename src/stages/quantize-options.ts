@@ -10,20 +10,20 @@ import { groupSize, splitOverride } from './convert-options.js';
 /** What the command line says about a quantization; undefined takes the layout's default. */
 export interface QuantizeRequest {
   layout: string;
-  weights?: string;
-  strategy?: QuantizationArgs['strategy'];
-  groupSize?: string;
-  asymmetric?: boolean;
-  scales?: 'f32' | 'f16' | 'bf16' | 'e8m0';
-  algorithm?: QuantizationAlgorithm;
-  only?: string[];
-  skip?: string[];
-  override?: string[];
-  preset?: 'mixed';
+  weights?: string | undefined;
+  strategy?: QuantizationArgs['strategy'] | undefined;
+  groupSize?: string | undefined;
+  asymmetric?: boolean | undefined;
+  scales?: 'f32' | 'f16' | 'bf16' | 'e8m0' | undefined;
+  algorithm?: QuantizationAlgorithm | undefined;
+  only?: string[] | undefined;
+  skip?: string[] | undefined;
+  override?: string[] | undefined;
+  preset?: 'mixed' | undefined;
   /** Goes by the names of tensors where the family is not drawn. */
-  unknownArchitecture?: boolean;
+  unknownArchitecture?: boolean | undefined;
   /** As `5GB`. */
-  maxShardSize?: string;
+  maxShardSize?: string | undefined;
 }
 
 const SCALES = { f32: 'F32', f16: 'F16', bf16: 'BF16', e8m0: 'F8_E8M0' } as const;

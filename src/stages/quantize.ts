@@ -23,13 +23,13 @@ export interface QuantizeSettings extends WriteSettings {
   output: string;
   dryRun: boolean;
   /** Whether what rounding takes is measured; default true. */
-  errors?: boolean;
+  errors?: boolean | undefined;
   /** Demands of every tensor or of the total, as `sqnr_db>18`. */
-  gates?: string[];
+  gates?: string[] | undefined;
   /** Files for the report, .html or .json. */
-  reports?: string[];
+  reports?: string[] | undefined;
   /** The command line, for the report. */
-  reproduce?: string;
+  reproduce?: string | undefined;
 }
 
 export interface QuantizeResult {

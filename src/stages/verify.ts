@@ -24,32 +24,32 @@ export interface VerifyOptions {
   /** Directory of a package or of a quantized checkpoint, or a GGUF file. */
   path: string;
   /** A golden.safetensors, the directory of the original checkpoint, or both; may be left out where there is a command. */
-  reference?: string | readonly string[];
+  reference?: string | readonly string[] | undefined;
   /** A program that answers token ids with logits, as `python reference.py`, and the seconds that it may take. */
-  referenceCommand?: string;
-  referenceTimeout?: number;
+  referenceCommand?: string | undefined;
+  referenceTimeout?: number | undefined;
   /** Where the reference's logits are kept; all of them, or so many of each position. */
-  saveReference?: string;
-  saveReferenceTop?: number;
+  saveReference?: string | undefined;
+  saveReferenceTop?: number | undefined;
   /** As `kl_divergence<0.02`. */
   gates: string[];
   /** A text whose perplexity is measured, in windows of 256 tokens that begin with the bos token. */
-  text?: string;
+  text?: string | undefined;
   /** At most so many windows of it. */
-  windows?: number;
+  windows?: number | undefined;
   /** Token ids to compare on besides, as `1,2,3;4,5`. */
-  ids?: string;
+  ids?: string | undefined;
   /** Ambiguous counts as failed. */
   strict: boolean;
-  threads?: number;
+  threads?: number | undefined;
   /** Files to write the report to, .html, .json or .xml, whatever the verdict. */
-  reports?: string[];
+  reports?: string[] | undefined;
   /** Replace files at the places of reports and of the saved reference that halfbyte did not write. */
-  force?: boolean;
+  force?: boolean | undefined;
   /** The command line, for the report. */
   reproduce: string;
   onProgress: ProgressListener;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Whether a path is a checkpoint, a GGUF file among them, rather than a package. */

@@ -15,15 +15,15 @@ import { errorsByName, type MeasuredErrors } from './quantize-report.js';
 
 /** How a plan is executed; nothing here changes a byte of the package, but for the SHA-256 sums in its manifest. */
 export interface WriteSettings {
-  force?: boolean;
-  workers?: number;
+  force?: boolean | undefined;
+  workers?: number | undefined;
   /** As `200MiB`. */
-  maxMemory?: string;
+  maxMemory?: string | undefined;
   /** As `1/4`. */
-  shard?: string;
-  sha256?: boolean;
+  shard?: string | undefined;
+  sha256?: boolean | undefined;
   /** Worker threads that were started while the plan was made. */
-  threads?: Threads;
+  threads?: Threads | undefined;
   /** Looks at what rounding took before the package gets its name; false refuses it and keeps the finished work. */
   accepts?(errors: MeasuredErrors): boolean;
 }

@@ -27,7 +27,7 @@ export function whyNoTerminal(): string | undefined {
 /** Runs the built program on a pseudo-terminal and shows what a terminal emulator makes of it. */
 export async function onTerminal(
   args: string[],
-  { columns = 80, env = {} }: { columns?: number; env?: Record<string, string> } = {},
+  { columns = 80, env = {} }: { columns?: number; env?: Record<string, string> | undefined } = {},
 ): Promise<Screen> {
   const pty = require('@lydell/node-pty') as typeof import('@lydell/node-pty');
   const { Terminal } = require('@xterm/headless') as typeof import('@xterm/headless');

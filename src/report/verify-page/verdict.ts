@@ -42,8 +42,8 @@ function subjectLine({ subject, reference }: VerifyReport): Content {
 interface Card {
   value: Content;
   label: string;
-  detail?: string;
-  tone?: string;
+  detail?: string | undefined;
+  tone?: string | undefined;
 }
 
 /** The numbers that people ask for first. KL, agreement and perplexity are coloured only where a gate judges them. */
