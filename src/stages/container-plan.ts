@@ -33,7 +33,8 @@ export async function planContainer(
   container: Container,
   options: QuantizeOptions,
 ): Promise<{ plan: QuantizePlan; notes: string[] }> {
-  const config = await completeConfig(checkpoint);
+  const said: string[] = [];
+  const config = await completeConfig(checkpoint, (text) => said.push(text));
   const logical = withTiedTable(stored, config.tie_word_embeddings === true);
   const { tensors: found, arch, notes } = container.tensors(config, logical);
   const wanted = options.mix ?? options.args.scheme;
@@ -59,7 +60,7 @@ export async function planContainer(
   }
 
   const tokenizer = await tokenizerMetadata(checkpoint, config);
-  const metadata = ggufMetadata(arch, config, tokenizer.metadata, container.fileType(wanted));
+  const metadata = ggufMetadata(arch, config, tokenizer, container.fileType(wanted));
   const { files, jobs, inlays } = placed(
     contained,
     metadata,
@@ -85,7 +86,7 @@ export async function planContainer(
       },
       tensors: contained.map(({ tensor: _, ...planned }) => planned),
     },
-    notes: [...notes, ...tokenizer.notes],
+    notes: [...said, ...notes, ...tokenizer.notes],
   };
 }
 
