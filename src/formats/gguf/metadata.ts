@@ -105,14 +105,18 @@ function ofArchitecture(arch: string, config: JsonObject): GgufMetadata {
   }
 }
 
-/** The window, and which layers have it where that is not all but every `period`th (llama_hparams, set_swa_pattern). */
+/**
+ * The window, and which layers have it where that is not all but every `period`th (llama_hparams, set_swa_pattern).
+ * llama.cpp wants some layer to have one, and a window of 0 hides everything: where no layer has one, the usual layers
+ * get one as long as the longest text.
+ */
 function windowKeys(config: JsonObject, period: number): GgufMetadata {
-  const slides = (config.windows as number[]).map((window) => window > 0);
-  const window = Math.max(...(config.windows as number[]));
-  const isUsual = slides.every((each, layer) => each === ((layer + 1) % period !== 0));
+  const windows = config.windows as number[];
+  const slides = windows.map((window) => window > 0);
+  const isUsual = !slides.includes(true) || slides.every((each, layer) => each === ((layer + 1) % period !== 0));
   return {
-    'attention.sliding_window': u32(window),
-    ...(isUsual || window === 0 ? {} : { 'attention.sliding_window_pattern': { type: 'bool', values: slides } }),
+    'attention.sliding_window': u32(Math.max(...windows) || number(config, 'max_position_embeddings')),
+    ...(isUsual ? {} : { 'attention.sliding_window_pattern': { type: 'bool', values: slides } }),
   };
 }
 
