@@ -14,10 +14,10 @@ function isData(value: unknown): value is Json {
  * config.json with the value that its architecture takes for each key that is missing, and its ropes in one form:
  * `rope_theta`, and `rope_parameters` (`local_rope` of a second one) with `rope_type`, `factor` and `attention_factor`.
  * What an architecture makes of several keys is there under its name: `windows`, `routing`. Throws InvalidInputError
- * where the config is none of a supported architecture. `note` hears what was decided where it gives two answers.
+ * where the config is none of a supported architecture.
  */
-export async function completeConfig(checkpoint: Checkpoint, note?: (text: string) => void): Promise<JsonObject> {
-  const { config: parsed } = await openModel(checkpoint, note);
+export async function completeConfig(checkpoint: Checkpoint): Promise<JsonObject> {
+  const { config: parsed } = await openModel(checkpoint);
   const members = Object.entries(parsed);
   const ropes = members.filter((entry): entry is [string, RopeParameters] => isRope(entry[1]));
   const complete: JsonObject = {

@@ -33,8 +33,7 @@ export async function planContainer(
   container: Container,
   options: QuantizeOptions,
 ): Promise<{ plan: QuantizePlan; notes: string[] }> {
-  const said: string[] = [];
-  const config = await completeConfig(checkpoint, (text) => said.push(text));
+  const config = await completeConfig(checkpoint);
   const logical = withTiedTable(stored, config.tie_word_embeddings === true);
   const { tensors: found, arch, notes } = container.tensors(config, logical);
   const wanted = options.mix ?? options.args.scheme;
@@ -86,7 +85,7 @@ export async function planContainer(
       },
       tensors: contained.map(({ tensor: _, ...planned }) => planned),
     },
-    notes: [...said, ...notes, ...tokenizer.notes],
+    notes: [...notes, ...tokenizer.notes],
   };
 }
 

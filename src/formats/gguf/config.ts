@@ -186,7 +186,10 @@ function yarn(reader: MetadataReader, original: number | undefined): JsonObject 
     const value = reader.optional(`rope.scaling.${name}`);
     if (value !== undefined) scale[key] = value;
   }
-  if (ratio !== undefined) scale.attention_factor = ratio * yarnMagnitude(scale.factor as number);
+  // the ratio is a float32: no more digits than it has
+  if (ratio !== undefined) {
+    scale.attention_factor = Number((ratio * yarnMagnitude(scale.factor as number)).toPrecision(7));
+  }
   const log = reader.optional('rope.scaling.yarn_log_multiplier');
   // DeepSeek's two scales are equal, so that cosines and sines keep their length
   if (log !== undefined) scale.mscale = scale.mscale_all_dim = decimal(Math.fround(log * 10));

@@ -201,12 +201,19 @@ function expertKeys(arch: string, config: JsonObject): GgufMetadata {
     ...keys,
     leading_dense_block_count: u32(number(config, 'first_k_dense_replace')),
     expert_shared_count: u32(number(config, 'n_shared_experts')),
-    // llama.cpp ends the process where as many groups are chosen as there are
-    ...(routing.chosenGroups < routing.groups
-      ? { expert_group_count: u32(routing.groups), expert_group_used_count: u32(routing.chosenGroups) }
-      : {}),
+    ...groupKeys(routing),
     expert_gating_func: u32(GATINGS[routing.scoring]),
     expert_weights_scale: f32(routing.scale),
     ...(routing.normalize ? { expert_weights_norm: flag(true) } : {}),
   };
+}
+
+/**
+ * Groups of experts. One group says that there is no choice among groups, which llama.cpp cannot take from as many chosen
+ * as there are: it ends the process.
+ */
+function groupKeys({ experts, groups, chosenGroups }: Routing): GgufMetadata {
+  if (experts === 1) return {};
+  const [count, used] = chosenGroups < groups ? [groups, chosenGroups] : [1, 1];
+  return { expert_group_count: u32(count), expert_group_used_count: u32(used) };
 }
