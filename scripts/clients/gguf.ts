@@ -17,11 +17,11 @@ import { storedWeights } from '../../src/reference/stored-weights.js';
 import { InputFiles } from '../../src/sources/input-files.js';
 import { quantize } from '../../src/stages/quantize.js';
 import { randomNumbers, writeRandomCheckpoint } from '../../test/random-checkpoint.js';
+import { writeSection } from './section.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FOLDER = join(ROOT, 'out', 'clients-gguf');
 const DOC = join(ROOT, 'docs', 'clients.md');
-const HEADING = '## GGUF';
 const CLIENTS = { 'node-llama-cpp': '3.22.1', '@huggingface/gguf': '0.4.6' };
 
 const AMX = 'node_modules/@node-llama-cpp/linux-x64/bins/linux-x64/libggml-cpu-sapphirerapids.so';
@@ -187,7 +187,7 @@ for (const family of FAMILIES) {
   const name = family.changes ? `${family.fixture}, changed` : family.fixture;
   const folder = name.replace(/\W+/g, '-');
   const checkpoint = await input(family, folder);
-  const cases = [];
+  const cases: { name: string; [key: string]: unknown }[] = [];
   for (const weights of TYPES) {
     const output = join(FOLDER, 'models', `${folder}-${weights}`);
     rmSync(output, { recursive: true, force: true });
@@ -222,26 +222,21 @@ for (const family of FAMILIES) {
   console.log(lines.at(-1));
   for (const type of TYPES) rmSync(join(FOLDER, 'models', `${folder}-${type}`), { recursive: true, force: true });
 }
-const section = `${HEADING}
-
-Made by \`node --import tsx scripts/clients/gguf.ts\` on ${new Date().toISOString().slice(0, 10)}: every fixture in every type of
+writeSection(
+  DOC,
+  '## GGUF',
+  `Made by \`node --import tsx scripts/clients/gguf.ts\` on ${new Date().toISOString().slice(0, 10)}: every fixture in every type of
 \`quantize --layout gguf\`, loaded by llama.cpp (node-llama-cpp ${CLIENTS['node-llama-cpp']}, its binaries for Linux x64 without
 the one for AMX, float32 cache) and held to the
 reference engine on the same file, at 40 positions or as many as a window has. A cell is the largest difference in log p, and
 how many first choices are equal. f32 is held to 2e-4 (Gemma to 2e-2: ggml's gelu is a table of float16); in the other types llama.cpp
-rounds activations as well. "Changed" has settings that llama.cpp has not otherwise; random weights where biases fall away; a dash: no block divides
-the columns.
+rounds activations as well. "Changed" has settings that llama.cpp has not otherwise; random weights where biases fall away; a dash: no block divides the
+columns.
 @huggingface/gguf ${CLIENTS['@huggingface/gguf']} reads ${parsed} of ${files} files with the names, types, shapes and keys that were written.
 
 | fixture | ${TYPES.join(' | ')} |
 |---|${TYPES.map(() => '---|').join('')}
 ${lines.join('\n')}
-`;
-const before = existsSync(DOC) ? readFileSync(DOC, 'utf8') : '# Clients, run\n\n';
-const at = before.indexOf(HEADING);
-const end = at < 0 ? -1 : before.indexOf('\n## ', at + 1);
-writeFileSync(
-  DOC,
-  `${at < 0 ? before.trimEnd() : before.slice(0, at).trimEnd()}\n\n${section}${end < 0 ? '' : before.slice(end)}`,
+`,
 );
 process.exitCode = wrong === 0 ? 0 : 1;
