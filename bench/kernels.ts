@@ -57,7 +57,10 @@ function settingsOf(scheme: Scheme): { label: string; args: QuantizationArgs }[]
   const { group_size: usual, ...defaults } = scheme.defaults;
   const all: { label: string; args: QuantizationArgs }[] = [];
   const extents: Partial<QuantizationArgs>[] = [
-    ...[...new Set([usual, 16, 32, 64, 128, 256])].map((group_size) => ({ strategy: 'group' as const, group_size })),
+    ...[...new Set([...(usual ? [usual] : []), 16, 32, 64, 128, 256])].map((group_size) => ({
+      strategy: 'group' as const,
+      group_size,
+    })),
     { strategy: 'channel' },
     { strategy: 'block', block_structure: [128, 128] },
     { strategy: 'tensor' },

@@ -30,7 +30,7 @@ export default class Bench extends HalfbyteCommand {
       runs: flags.runs,
       threads: flags.threads,
       signal: this.signal,
-      onRun: (run, runs) => this.note(run === 0 ? 'warmed up' : `run ${run} of ${runs}`),
+      onRun: (run, runs) => this.say(run === 0 ? 'warmed up' : `run ${run} of ${runs}`),
     });
     this.log(describeBench(result));
     return result;

@@ -7,7 +7,7 @@ import type { QuantizationAlgorithm } from '../src/core/scheme.js';
 import type { ConvertResult } from '../src/stages/convert.js';
 
 const option = <T extends string>(options: readonly T[], description: string, helpGroup?: string) =>
-  Flags.custom<T>({ options: [...options], description, helpGroup })();
+  Flags.custom<T>({ options: [...options], description, ...(helpGroup ? { helpGroup } : {}) })();
 
 /** Checkpoint -> package. */
 export default class Convert extends HalfbyteCommand {
@@ -48,13 +48,22 @@ export default class Convert extends HalfbyteCommand {
 
   static override flags = {
     output: Flags.string({ char: 'o', description: 'directory of the package', required: true }),
-    target: Flags.string({ description: 'device that the package is for', default: 'cpu' }),
+    target: Flags.string({
+      description: 'device that the package is for: cpu, openvino, qnn, vitisai or web',
+      default: 'cpu',
+    }),
     weights: Flags.string({
       description: 'scheme of every matrix: f32, f16, int8 or int4 [default: int4]',
       helpGroup: 'SCHEME',
     }),
-    embeddings: Flags.string({ description: 'scheme of the embeddings [default: as --weights]', helpGroup: 'SCHEME' }),
-    'lm-head': Flags.string({ description: 'scheme of the LM head [default: as --weights]', helpGroup: 'SCHEME' }),
+    embeddings: Flags.string({
+      description: 'scheme of the embeddings: f32, f16, int8 or int4 [default: as --weights]',
+      helpGroup: 'SCHEME',
+    }),
+    'lm-head': Flags.string({
+      description: 'scheme of the LM head: f32, f16, int8 or int4 [default: as --weights]',
+      helpGroup: 'SCHEME',
+    }),
     'group-size': Flags.string({
       description:
         'columns that share a scale: 16, 32, 64, 128, 256, or "channel" where the target runs it [default: 32]',
@@ -69,16 +78,19 @@ export default class Convert extends HalfbyteCommand {
     ),
     only: Flags.string({
       multiple: true,
+      multipleNonGreedy: true,
       description: 'quantize only weights whose name matches this glob',
       helpGroup: 'SCHEME',
     }),
     skip: Flags.string({
       multiple: true,
+      multipleNonGreedy: true,
       description: 'leave weights whose name matches this glob in f32',
       helpGroup: 'SCHEME',
     }),
     override: Flags.string({
       multiple: true,
+      multipleNonGreedy: true,
       description: '<glob>=<scheme> for single weights; the last match wins',
       helpGroup: 'SCHEME',
     }),
@@ -130,7 +142,7 @@ export default class Convert extends HalfbyteCommand {
       helpGroup: 'WORK',
     }),
     'strict-config': Flags.boolean({ description: 'refuse keys of config.json that the architecture does not know' }),
-    force: Flags.boolean({ description: 'replace the output directory if it exists' }),
+    force: Flags.boolean({ description: 'replace a package or checkpoint that halfbyte wrote there' }),
     'dry-run': Flags.boolean({ description: 'print the plan and write nothing' }),
   };
 

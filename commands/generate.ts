@@ -79,7 +79,7 @@ export default class Generate extends HalfbyteCommand {
       });
       endLine();
       for (const note of result.notes) this.note(note);
-      this.note(summary(result));
+      this.say(summary(result));
       return result;
     } finally {
       endLine();

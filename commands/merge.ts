@@ -35,7 +35,7 @@ export default class Merge extends HalfbyteCommand {
       multipleNonGreedy: true,
       description: 'file for the error report of a quantized checkpoint, .html or .json',
     }),
-    force: Flags.boolean({ description: 'replace the output directory if it exists' }),
+    force: Flags.boolean({ description: 'replace a package or checkpoint that halfbyte wrote there' }),
   };
 
   async run(): Promise<MergeResult> {

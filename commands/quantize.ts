@@ -6,7 +6,7 @@ import type { QuantizationAlgorithm, QuantizationStrategy } from '../src/core/sc
 import type { QuantizeResult } from '../src/stages/quantize.js';
 
 const option = <T extends string>(options: readonly T[], description: string, helpGroup?: string) =>
-  Flags.custom<T>({ options: [...options], description, helpGroup })();
+  Flags.custom<T>({ options: [...options], description, ...(helpGroup ? { helpGroup } : {}) })();
 
 /** Flags that change how a report is shown, not what it says. */
 const HIDDEN = { report: 'value', json: 'flag', quiet: 'flag' } as const;
@@ -54,8 +54,16 @@ export default class Quantize extends HalfbyteCommand {
 
   static override flags = {
     output: Flags.string({ char: 'o', description: 'directory of the new checkpoint', required: true }),
-    layout: Flags.string({ description: 'how the checkpoint is dressed, as deepseek_fp8 or plain', required: true }),
-    weights: Flags.string({ description: "scheme of the matrices [default: the layout's]", helpGroup: 'SCHEME' }),
+    layout: Flags.string({
+      description:
+        'how the checkpoint is dressed: awq, bnb_nf4, compressed_tensors, deepseek_fp8, gguf, gptq, gptq_v2, mlx or plain',
+      required: true,
+    }),
+    weights: Flags.string({
+      description:
+        "scheme of the matrices, as int4, int8, fp8_e4m3, mxfp4, nvfp4, nf4, bf16, or of llama.cpp, as Q4_K_M, Q8_0 [default: the layout's]",
+      helpGroup: 'SCHEME',
+    }),
     strategy: option<QuantizationStrategy>(
       ['tensor', 'channel', 'group', 'block'],
       "what shares a scale [default: the layout's]",
@@ -78,16 +86,19 @@ export default class Quantize extends HalfbyteCommand {
     ),
     only: Flags.string({
       multiple: true,
+      multipleNonGreedy: true,
       description: 'quantize only tensors whose name matches this glob',
       helpGroup: 'TENSORS',
     }),
     skip: Flags.string({
       multiple: true,
+      multipleNonGreedy: true,
       description: 'leave tensors whose name matches this glob alone',
       helpGroup: 'TENSORS',
     }),
     override: Flags.string({
       multiple: true,
+      multipleNonGreedy: true,
       description: '<glob>=<scheme> for single tensors; the last match wins',
       helpGroup: 'TENSORS',
     }),
@@ -134,7 +145,7 @@ export default class Quantize extends HalfbyteCommand {
       description: 'whole-file SHA-256 of inputs and outputs in the manifest',
       helpGroup: 'WORK',
     }),
-    force: Flags.boolean({ description: 'replace the output directory if it exists' }),
+    force: Flags.boolean({ description: 'replace a package or checkpoint that halfbyte wrote there' }),
     'dry-run': Flags.boolean({ description: 'print what would become of each tensor and write nothing' }),
   };
 

@@ -7,7 +7,7 @@ import type { ReportComparison } from '../src/core/verify-comparison.js';
 import type { VerifyReport } from '../src/core/verify-report.js';
 
 /** Flags that change how a report is shown, not what it says. */
-const SHOWING = { report: 'value', json: 'flag', quiet: 'flag' } as const;
+const SHOWING = { report: 'value', force: 'flag', json: 'flag', quiet: 'flag' } as const;
 
 export default class Verify extends HalfbyteCommand {
   static override summary = 'Prove that a package still says what its checkpoint said.';
@@ -67,6 +67,9 @@ export default class Verify extends HalfbyteCommand {
     windows: integer({ min: 1, description: 'At most so many windows of 256 tokens of it. Default: all.' }),
     ids: string({ description: "Token ids to compare on besides, as '1,2,3'; sequences end with a semicolon." }),
     strict: boolean({ default: false, description: 'Exit with 1 when the verdict is ambiguous.' }),
+    force: boolean({
+      description: 'Replace files that halfbyte did not write, at the places of --report and --save-reference.',
+    }),
     threads: integer({ min: 1, description: 'Threads of the runtime. Default: one a physical core.' }),
   };
 
@@ -95,13 +98,14 @@ export default class Verify extends HalfbyteCommand {
       strict: flags.strict,
       threads: flags.threads,
       reports: flags.report,
+      force: flags.force,
       reproduce: `halfbyte verify ${commandLine(this.argv, SHOWING)}`,
       onProgress: this.progress('Verifying'),
       signal: this.signal,
     });
     if (report.verdict === 'fail' || (report.verdict === 'ambiguous' && flags.strict)) this.exitCode = 1;
     this.log(describeVerify(report));
-    for (const file of flags.report) this.note(`Report: ${file}`);
+    for (const file of flags.report) this.say(`Report: ${file}`);
     return report;
   }
 

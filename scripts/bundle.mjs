@@ -8,7 +8,11 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
-const start = { in: 'src/start.ts', out: 'bin/start' };
+/** Entry points that load what they need by themselves: nothing goes together with them. */
+const alone = [
+  { in: 'src/start.ts', out: 'bin/start' },
+  { in: 'src/library/index.ts', out: 'library/index' },
+];
 // Found by the names of their files, so they keep them: by oclif, by the registry and by the engine.
 const named = [
   ...modulesIn('commands').map((file) => ({ in: file, out: withoutEnding(file) })),
@@ -28,7 +32,7 @@ const together = [
   {
     of: /./,
     modules: [
-      ...['src/engine/unit-runner.ts', 'src/kernels/kernels.ts', 'src/report/failure.ts', 'src/report/bytes.ts'],
+      ...['src/engine/unit-runner.ts', 'src/kernels/kernels.ts', 'src/report/failure.ts'],
       ...['src/core', 'src/graph', 'src/schemes', 'src/schemes/arithmetic'].flatMap(modulesIn),
     ],
   },
@@ -38,7 +42,7 @@ const together = [
 
 const { metafile } = await build({
   absWorkingDir: root,
-  entryPoints: [start, ...named],
+  entryPoints: [...alone, ...named],
   outdir: 'dist',
   chunkNames: 'chunks/[name]-[hash]',
   bundle: true,
@@ -70,7 +74,8 @@ function importTogether({ onResolve, onLoad }) {
     const file = resolve(resolveDir, path).replace(/\.js$/, '.ts');
     const isOurs =
       importer === '' || importer.startsWith(join(root, 'src')) || importer.startsWith(join(root, 'commands'));
-    return isOurs && file !== join(root, start.in) ? { path: file, namespace: 'entry' } : undefined;
+    const isAlone = alone.some((entry) => file === join(root, entry.in));
+    return isOurs && !isAlone ? { path: file, namespace: 'entry' } : undefined;
   });
   onLoad({ filter: /./, namespace: 'entry' }, ({ path }) => {
     const file = relative(root, path).split(sep).join('/');

@@ -15,6 +15,7 @@ const buildInputs = [
   'package-lock.json',
   'scripts/build-kernels.mjs',
   'scripts/bundle.mjs',
+  'scripts/declarations.mjs',
 ];
 
 /** Installs when node_modules does not match package-lock.json and builds when the sources changed. */
@@ -71,7 +72,9 @@ function isBuilt() {
 function build() {
   const digest = digestOfSources();
   step('Checking types', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
-  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  const old = readdirSync(join(root, 'dist')).filter((name) => name !== 'types');
+  for (const name of old) rmSync(join(root, 'dist', name), { recursive: true, force: true });
+  step('Keeping the declarations of the library', process.execPath, ['scripts/declarations.mjs']);
   step('Bundling', process.execPath, ['scripts/bundle.mjs']);
   step('Compiling the kernels', process.execPath, ['scripts/build-kernels.mjs']);
   writeFileSync(join(root, 'dist/.build-stamp'), digest);

@@ -16,13 +16,13 @@ import { layoutSafetensors } from '../src/formats/safetensors-writer.js';
 import { SHAPES, type ShapedTensor, tensorsOf } from './synthesize/shapes.js';
 
 export interface SynthesizeOptions {
-  layers?: number;
-  experts?: number;
-  seed?: number;
+  layers?: number | undefined;
+  experts?: number | undefined;
+  seed?: number | undefined;
   /** Bytes of a shard at most, unless one tensor is larger. */
-  shardSize?: number;
+  shardSize?: number | undefined;
   /** Files of full length that hold nothing but headers and take no room: enough for a plan. */
-  headersOnly?: boolean;
+  headersOnly?: boolean | undefined;
 }
 
 /** Bytes of noise that all tensors are cut from, each at its own place. */

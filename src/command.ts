@@ -1,8 +1,9 @@
 import { Command } from '@oclif/core/command';
 import { ExitError } from '@oclif/core/errors';
 import { boolean } from '@oclif/core/flags';
-import { InterruptedError } from './core/errors.js';
-import { message } from './core/printable.js';
+import type { Input, ParserOutput } from '@oclif/core/interfaces';
+import { EnvironmentError, InterruptedError, UsageError } from './core/errors.js';
+import { message, printable } from './core/printable.js';
 import type { ProgressListener } from './core/progress.js';
 import { describeFailure, printFailure } from './report/failure.js';
 import { type ProgressDisplay, showProgress } from './report/progress.js';
@@ -20,13 +21,15 @@ export abstract class HalfbyteCommand extends Command {
     quiet: boolean({ description: 'Show no progress and no notes, only results and errors.', helpGroup: 'GLOBAL' }),
   };
 
-  /** Set to 1 by a command whose result says that a verification or gate failed; the result is still printed. */
-  protected exitCode: 0 | 1 = 0;
+  /** Set by a command whose result says that a verification or gate failed (1), or that the machine lacks something (4). */
+  protected exitCode: 0 | 1 | 4 = 0;
 
   readonly #controller = new AbortController();
   readonly #displays: ProgressDisplay[] = [];
+  readonly #notes: string[] = [];
   #signalTaken = false;
   #readerGone = false;
+  #outputError: EnvironmentError | undefined;
   #interruptedAt: number | undefined;
 
   /** Fires on SIGINT and SIGTERM. A command that never asks for it is ended at once by either. */
@@ -43,41 +46,83 @@ export abstract class HalfbyteCommand extends Command {
     return display.listener;
   }
 
-  /** Says something on stderr that is no part of the result; dropped under `--json` and `--quiet`. */
+  /** Says on stderr what was decided for the user or found on the way; under `--json` it is the result's `notes`. */
   protected note(text: string): void {
-    if (!this.#isSilent()) this.logToStderr(message(text));
+    const line = message(text);
+    this.#notes.push(line);
+    this.say(line);
+  }
+
+  /** Says something on stderr that is no part of the result; dropped under `--json` and `--quiet`. */
+  protected say(text: string): void {
+    if (this.#isSilent()) return;
+    this.#clearProgress();
+    this.logToStderr(printable(text));
+  }
+
+  override log(message = '', ...args: unknown[]): void {
+    this.#clearProgress();
+    super.log(message, ...args);
+  }
+
+  /** The result as `--json` prints it: with the notes, those that it has itself first. */
+  protected override toSuccessJson(result: unknown): unknown {
+    const own = (result as { notes?: string[] }).notes ?? [];
+    return { ...(result as object), notes: [...new Set([...own, ...this.#notes])] };
+  }
+
+  /** What oclif parses; an empty value, as an unset variable gives it, is an error where a text cannot be empty. */
+  protected override async parse<F extends OutputFlags, B extends OutputFlags, A extends OutputArgs>(
+    options?: Input<F, B, A>,
+    argv?: string[],
+  ): Promise<ParserOutput<F, B, A>> {
+    const parsed = await super.parse(options, argv);
+    for (const [name, value] of [...Object.entries(parsed.flags), ...Object.entries(parsed.args)]) {
+      if (![value].flat().includes('') || MAY_BE_EMPTY.includes(name)) continue;
+      const what = name in parsed.args ? `the ${name}` : `--${name}`;
+      throw new UsageError(`${what} is empty.`, 'give it a value; a variable in its place may be unset.');
+    }
+    return parsed;
   }
 
   protected override async init(): Promise<void> {
     await super.init();
     process.on('SIGINT', this.#interrupt);
     process.on('SIGTERM', this.#interrupt);
-    process.stdout.on('error', this.#stopForReader);
+    process.stdout.on('error', this.#stopForOutput);
   }
 
   protected override async _run<T>(): Promise<T> {
-    const result = await super._run<T>();
-    if (this.exitCode !== 0) throw new ExitError(this.exitCode);
-    return result;
+    try {
+      const result = await super._run<T>();
+      const failure = await written(process.stdout);
+      if (failure) this.#stopForOutput(failure);
+      if (this.#outputError) await this.catch(this.#outputError);
+      if (this.exitCode !== 0 && !this.#readerGone) throw new ExitError(this.exitCode);
+      return result;
+    } finally {
+      process.stdout.off('error', this.#stopForOutput);
+    }
   }
 
   /** Prints the failure and throws what carries its exit code and, for callers in the same process, its text. */
   protected override async catch(error: Error): Promise<never> {
     if ((error as Partial<ExitError>).code === 'EEXIT') throw error;
-    this.#stopProgress();
+    this.#clearProgress();
     if (this.#readerGone) throw new ExitError(0);
     const { reason } = this.#controller.signal;
     const interrupted = reason !== undefined && !(error instanceof InterruptedError);
-    const failure = describeFailure(interrupted ? reason : error, `${this.config.bin} ${this.id} --help`);
-    printFailure(failure, this.jsonEnabled());
+    const cause = this.#outputError ?? (interrupted ? reason : error);
+    const failure = describeFailure(cause, `${this.config.bin} ${this.id} --help`, [], this.#flagNames());
+    // Where stdout takes nothing, stderr has to say so.
+    printFailure(failure, this.jsonEnabled() && !this.#outputError, this.#notes);
     throw Object.assign(new ExitError(failure.code), { message: failure.message });
   }
 
   protected override async finally(error: Error | undefined): Promise<void> {
-    this.#stopProgress();
+    this.#clearProgress();
     process.off('SIGINT', this.#interrupt);
     process.off('SIGTERM', this.#interrupt);
-    process.stdout.off('error', this.#stopForReader);
     await super.finally(error);
   }
 
@@ -92,17 +137,26 @@ export abstract class HalfbyteCommand extends Command {
       return;
     }
     // A second signal, or a command without anything to put in order: do not wait for it.
-    this.#stopProgress();
-    printFailure(describeFailure(reason), this.jsonEnabled());
+    this.#clearProgress();
+    printFailure(describeFailure(reason), this.jsonEnabled(), this.#notes);
     process.exit(reason.exitCode);
   };
 
-  /** `halfbyte generate ... | head` closes our stdout: stop working, and say nothing about it. */
-  readonly #stopForReader = (error: NodeJS.ErrnoException): void => {
-    if (error.code !== 'EPIPE') return;
-    this.#readerGone = true;
-    this.#controller.abort(new InterruptedError('The reader of stdout has gone.'));
+  /** `halfbyte generate ... | head` closes our stdout: stop working, and say nothing. A full disk behind it is told. */
+  readonly #stopForOutput = (error: NodeJS.ErrnoException): void => {
+    if (error.code === 'EPIPE') this.#readerGone = true;
+    else
+      this.#outputError ??= new EnvironmentError(
+        `stdout: cannot be written (${error.code}).`,
+        'check where it goes to.',
+      );
+    this.#controller.abort(this.#outputError ?? new InterruptedError('The reader of stdout has gone.'));
   };
+
+  #flagNames(): string[] {
+    const { flags, baseFlags } = this.ctor;
+    return ['json', ...Object.keys({ ...baseFlags, ...flags })].map((name) => `--${name}`);
+  }
 
   #isSilent(): boolean {
     const end = this.argv.indexOf('--');
@@ -110,7 +164,17 @@ export abstract class HalfbyteCommand extends Command {
     return this.jsonEnabled() || (quiet !== -1 && (end === -1 || quiet < end));
   }
 
-  #stopProgress(): void {
-    for (const display of this.#displays.splice(0)) display.stop();
+  #clearProgress(): void {
+    for (const display of this.#displays) display.clear();
   }
 }
+
+/** Arguments and flags that may be an empty text. */
+const MAY_BE_EMPTY = ['prompt', 'system'];
+
+type OutputFlags = Record<string, unknown>;
+type OutputArgs = Record<string, unknown>;
+
+/** Resolves when what was written to a stream has left, or with the reason why it cannot. */
+const written = (stream: NodeJS.WriteStream) =>
+  new Promise<NodeJS.ErrnoException | undefined>((resolve) => stream.write('', (error) => resolve(error ?? undefined)));

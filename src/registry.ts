@@ -58,6 +58,9 @@ export async function find<F extends RegistryFolder>(folder: F, id: string): Pro
   return (await module).default as Entries[F];
 }
 
+/** An id as people spell it elsewhere: `Q4_K_M`, `Q8_0`, `compressed-tensors`, `BF16`. */
+export const spelledId = (text: string): string => text.toLowerCase().replaceAll('-', '_');
+
 /** Text for the error about an id that `find` does not know: what was found, what there is, what was probably meant. */
 export function unknownId(folder: RegistryFolder, id: string): string {
   const known = ids(folder);

@@ -25,7 +25,8 @@ const allowed: Record<string, string[]> = {
   registry: [...registryFolders, 'core'],
   sources: ['registry', 'kernels', 'formats', 'core'],
   model: ['blocks', 'registry', 'sources', 'core'],
-  engine: ['registry', 'sources', 'kernels', 'formats', 'core'],
+  places: ['formats', 'core'],
+  engine: ['registry', 'sources', 'kernels', 'formats', 'places', 'core'],
   reference: ['registry', 'sources', 'formats', 'graph', 'kernels', 'core'],
   templates: [],
   runtime: ['templates', 'formats', 'core'],
@@ -64,11 +65,12 @@ for (const [folder, { own, layers }] of Object.entries(verifyFolders)) {
 }
 allowed.verify = [...ofVerify(Object.keys(verifyFolders)), 'runtime', 'sources', 'formats', 'core'];
 allowed.stages = Object.keys(allowed).filter((layer) => layer !== 'command' && layer !== 'start' && layer !== 'guard');
+allowed.library = ['stages', 'core'];
 /** The one stage that verifies. */
 const callsVerify = 'src/stages/verify.ts';
 allowed.commands = ['stages', 'command', 'core'];
 
-const mayReadFiles = ['formats', 'sources', 'engine', 'kernels', 'report', 'registry'];
+const mayReadFiles = ['formats', 'places', 'sources', 'engine', 'kernels', 'report', 'registry'];
 const loadsRuntime = ['runtime', 'reference'];
 const holdsOnnx = ['src/formats/onnx.ts', 'src/formats/onnx-reader.ts'];
 const families = [

@@ -5,7 +5,7 @@ import { type ActivationName, activationOf, gatedMlp, gatedMlpWeights } from '..
 import { ROPE_KEYS, type RopeParameters, ropeFrequencies, ropeParameters, rotaryTables } from '../blocks/rope.js';
 import type { Architecture, ConfigKeys, DecoderConfig } from '../core/architecture.js';
 
-interface MistralConfig extends DecoderConfig {
+export interface MistralConfig extends DecoderConfig {
   intermediate_size: number;
   hidden_act: ActivationName;
   rms_norm_eps: number;

@@ -32,7 +32,12 @@ export function rotary(
   heads: number,
   headDim: number,
   positions: number,
-  form: { offset?: number; rotaryDim?: number; interleaved?: boolean; suffix?: string } = {},
+  form: {
+    offset?: number;
+    rotaryDim?: number | undefined;
+    interleaved?: boolean;
+    suffix?: string | undefined;
+  } = {},
 ): Value {
   const rotaryDim = form.rotaryDim ?? headDim;
   const names = rotaryNames(form.suffix);

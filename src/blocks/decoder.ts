@@ -48,13 +48,13 @@ export function headSource(config: DecoderConfig): Record<string, WeightSource> 
 export interface DecoderDrawing {
   norm_eps: number;
   /** Factor on the embeddings (gemma, granite). */
-  embeddingScale?: number;
+  embeddingScale?: number | undefined;
   /** Factor on the logits (granite). */
-  logitsScale?: number;
+  logitsScale?: number | undefined;
   /** Soft cap on the logits (gemma2). */
-  logitsSoftcap?: number;
+  logitsSoftcap?: number | undefined;
   /** Name of a further output: the hidden states after the final norm, for a graph that continues from them. */
-  hiddenStatesOutput?: string;
+  hiddenStatesOutput?: string | undefined;
   layer: (g: GraphBuilder, x: Value, index: number) => Value;
 }
 

@@ -32,7 +32,7 @@ export interface Checkpoint {
   /** Tokenizer and other small files that a package takes over unchanged, names inside `dir`. */
   companions: string[];
   /** What was decided where the directory gives two answers. */
-  notes?: string[];
+  notes?: string[] | undefined;
 }
 
 export interface FileRange {

@@ -7,7 +7,7 @@ import { message as told } from './printable.js';
  * may stand in them as they are: a message is one printable line, and long values in quotes are cut.
  */
 export class HalfbyteError extends Error {
-  readonly advice?: string;
+  readonly advice: string | undefined;
 
   constructor(
     readonly exitCode: 1 | 2 | 3 | 4 | 130,

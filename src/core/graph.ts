@@ -77,4 +77,29 @@ export interface ValueRange {
   max: number;
 }
 
-export type Pass = (graph: Graph) => Graph;
+/** Two operators that a pass makes one where the second reads the first's result. Operators as in `Pass`. */
+export interface Fusion {
+  first: string;
+  second: string;
+  /** What takes in both. */
+  into: string;
+  /** Places that `into` has no form for. */
+  except?(first: GraphNode): boolean;
+}
+
+/**
+ * A rewrite from graph to graph, and what it says of itself. Operators are named as a target names them
+ * (`MatMul`, `com.microsoft.MatMulNBits`), those of a drawing `halfbyte.Linear`.
+ */
+export interface Pass {
+  /** Its file, or what it is called there. */
+  name: string;
+  /** Operators of which none may be left when it runs: other passes take them away before. */
+  requires?: readonly string[];
+  /** Operators that it takes away: none is left. */
+  removes: readonly string[];
+  /** Operators that it leaves in their place. Of all others there are as many as before, or fewer. */
+  leaves: readonly string[];
+  fuses?: readonly Fusion[];
+  apply(graph: Graph): Graph;
+}

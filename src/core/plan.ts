@@ -2,6 +2,7 @@ import type { CalibrationOrigin } from './calibration.js';
 import type { CheckpointFile, FileRange } from './checkpoint.js';
 import type { Graph } from './graph.js';
 import type { JsonObject } from './json.js';
+import type { Finding } from './lint.js';
 import type { MatrixKind } from './matrix-kinds.js';
 import type { ConvertOptions, QuantizeOptions } from './options.js';
 import type { QuantizationArgs } from './scheme.js';
@@ -71,6 +72,8 @@ export interface Plan extends WritePlan {
   options: ConvertOptions;
   /** Graph files by name inside the package. */
   graphs: PlannedGraph[];
+  /** What the passes found: fusions that did not fire. */
+  findings?: Finding[];
   /** What the ranges of integer activations come from. */
   calibration?: CalibrationOrigin;
   /** Keys of config.json that the architecture neither reads nor knows to be harmless. */
@@ -92,5 +95,5 @@ export interface PlannedTensor {
   fate: 'keeps' | 'rounds' | 'unquantized';
   nbytes: number;
   /** What it is to the model, of tensors that a checkpoint names. */
-  kind?: MatrixKind;
+  kind?: MatrixKind | undefined;
 }

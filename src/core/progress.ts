@@ -6,6 +6,6 @@ export type ProgressListener = (progress: {
   stage: string;
   done: number;
   total: number;
-  unit?: string;
+  unit?: string | undefined;
   label: string;
 }) => void;

@@ -18,19 +18,19 @@ import type { Task } from './worker-protocol.js';
 
 export interface ExecuteOptions {
   /** Worker threads; 0 works in the main thread. Default: one a core. */
-  workers?: number;
+  workers?: number | undefined;
   /** Ceiling of resident memory of the whole process in bytes. Default: none, a few MiB a worker. */
-  maxMemory?: number;
+  maxMemory?: number | undefined;
   /** Threads started ahead of the plan; `execute` ends those it uses. */
-  threads?: Threads;
+  threads?: Threads | undefined;
   /** Do only this part of the work. */
-  shard?: Shard;
+  shard?: Shard | undefined;
   /** Whatever else finishing the package depends on; stored for `merge`, and part of the work's identity. */
-  settings?: Json;
-  signal?: AbortSignal;
-  onProgress?: ProgressListener;
+  settings?: Json | undefined;
+  signal?: AbortSignal | undefined;
+  onProgress?: ProgressListener | undefined;
   /** Told what happens besides, as work of other options that is thrown away. */
-  onNote?: (text: string) => void;
+  onNote?: ((text: string) => void) | undefined;
 }
 
 export interface ChunkDigest {

@@ -8,7 +8,7 @@ import { find } from '../registry.js';
 export interface JobParts {
   scheme: Scheme;
   /** Set where codes of the source are kept: the layout that unpacks them. */
-  unpacker?: Layout;
+  unpacker?: Layout | undefined;
   /** Rows that are done together; Infinity for a whole tensor. */
   quantum: number;
   /** Whether a run of rows is one piece of each part. */

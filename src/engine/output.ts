@@ -1,31 +1,32 @@
 import { constants } from 'node:fs';
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { EnvironmentError, InvalidInputError, UsageError } from '../core/errors.js';
 import type { Json } from '../core/json.js';
 import type { PlannedFile, WritePlan } from '../core/plan.js';
 import { openInput } from '../formats/input-file.js';
 import { parseStrictJson } from '../formats/strict-json.js';
+import { type DirectoryState, outputDirectory, outputPath } from '../places/directory.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';
 import { digestOfBytes } from './digest.js';
 import { type FinishedUnit, type FinishedUnits, Journal, readJournal } from './journal.js';
 import { isLocked, takeLock } from './lock.js';
 import { allocate, checkWritten, OutputFiles, unwritable } from './output-files.js';
 import type { Shard } from './shard.js';
-import { entriesOf, isInside, REPLACED, refuseForeign, stateDirectory } from './state-directory.js';
+import { isInside, REPLACED, refuseForeign, stateDirectory } from './state-directory.js';
 
 /** Name of the directory beside the package, or in it, in which it grows until it is complete. */
-export const temporaryName = (finalDir: string): string => stateDirectory(realPlace(finalDir), realFileSystem);
+export const temporaryName = (finalDir: string): string => stateDirectory(outputPath(finalDir), realFileSystem);
 
 export interface OutputOptions {
-  /** Replace what stands under the final name. */
+  /** Replace the package that stands under the final name. */
   force: boolean;
   /** Directories that must stay: the output may not be one of them nor hold one. */
   inputs: string[];
   /** This process writes a part; others write theirs into the same directory. */
-  shard?: Shard;
+  shard?: Shard | undefined;
   /** This process finishes what shards have written. */
-  merge?: boolean;
-  fs?: FileSystem;
+  merge?: boolean | undefined;
+  fs?: FileSystem | undefined;
 }
 
 /** In the state: the plan that shards share. */
@@ -60,12 +61,11 @@ export class Output {
 
   /** @see openOutput */
   constructor(finalDir: string, options: OutputOptions) {
-    this.finalDir = realPlace(finalDir);
+    this.finalDir = outputPath(finalDir);
     this.fs = options.fs ?? realFileSystem;
     this.#options = options;
     this.#state = stateDirectory(this.finalDir, this.fs);
     this.dir = join(this.#state, 'package');
-    checkInputs(this.finalDir, options.inputs, this.fs);
     try {
       const isNew = !this.fs.existsSync(this.#state);
       // Before the disk is touched, and once more when nobody else can be at work in the same place.
@@ -211,12 +211,13 @@ export class Output {
   commit(): void {
     const { fs } = this;
     for (const [name, nbytes] of this.#sizes) checkWritten(this.file(name), nbytes, fs);
-    this.#refuseTaken();
+    // Once more: what stands there may have come or changed while the work went on.
+    const state = this.#refuseTaken();
     try {
       if (isInside(this.#state, this.finalDir)) {
         fs.writeFileSync(this.#path(COMPLETE), '');
         this.#fill();
-      } else if (this.#isTaken()) {
+      } else if (state === 'ours') {
         const replaced = this.#path(REPLACED);
         fs.renameSync(this.finalDir, replaced);
         try {
@@ -226,7 +227,7 @@ export class Output {
           throw error;
         }
       } else {
-        if (fs.existsSync(this.finalDir)) fs.rmdirSync(this.finalDir);
+        if (state === 'empty') fs.rmdirSync(this.finalDir);
         fs.renameSync(this.dir, this.finalDir);
       }
     } catch (error) {
@@ -321,18 +322,9 @@ export class Output {
       .sort();
   }
 
-  #refuseTaken(): void {
-    if (this.#options.force || !this.#isTaken()) return;
-    throw new UsageError(
-      `${this.finalDir}: the output exists already.`,
-      '--force to replace it once the new one is complete, or another -o.',
-    );
-  }
-
-  #isTaken(): boolean {
-    const { fs, finalDir } = this;
-    if (!fs.existsSync(finalDir)) return false;
-    return !fs.statSync(finalDir).isDirectory() || entriesOf(finalDir, fs).length > 0;
+  /** What stands under the final name, if this work may take its place; else throws UsageError. */
+  #refuseTaken(): DirectoryState {
+    return outputDirectory(this.finalDir, this.#options).state;
   }
 
   /**
@@ -397,15 +389,6 @@ export function openOutput(finalDir: string, options: OutputOptions): Output {
   return new Output(finalDir, options);
 }
 
-/** The path of a place with links followed, where there are some: an output may be a link to an empty directory. */
-function realPlace(path: string): string {
-  try {
-    return realFileSystem.realpathSync(path);
-  } catch {
-    return resolve(path);
-  }
-}
-
 /** Finds damage: every number of a plan is believed by `merge`. */
 const digestOfPlan = ({ plan, settings }: StoredPlan): string =>
   digestOfBytes(Buffer.from(JSON.stringify([plan, settings])));
@@ -415,14 +398,4 @@ function parseStoredPlan(text: string): StoredPlan {
   const { digest, ...stored } = parseStrictJson(text) as unknown as StoredPlan & { digest: unknown };
   if (typeof stored.identity !== 'string' || digest !== digestOfPlan(stored)) throw new Error('its digest is another');
   return stored;
-}
-
-function checkInputs(finalDir: string, inputs: string[], fs: FileSystem): void {
-  const real = (path: string) => (fs.existsSync(path) ? fs.realpathSync(path) : resolve(path));
-  for (const input of inputs) {
-    const path = relative(real(finalDir), real(input));
-    if (path === '' || !(path.startsWith('..') || isAbsolute(path))) {
-      throw new UsageError(`${finalDir}: the output would replace its own input ${input}.`, 'another directory as -o.');
-    }
-  }
 }

@@ -22,10 +22,10 @@ export interface TaskRun {
   workers: number;
   bufferBytes: number;
   /** Threads started before; new ones where they are not as many as `workers`. */
-  threads?: Threads;
-  signal?: AbortSignal;
+  threads?: Threads | undefined;
+  signal?: AbortSignal | undefined;
   /** Used without workers only: functions do not cross threads. */
-  fs?: FileSystem;
+  fs?: FileSystem | undefined;
   /** Called as each task finishes, in any order. */
   onDone(done: TaskDone): void;
 }

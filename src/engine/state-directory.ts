@@ -1,53 +1,26 @@
-import { constants, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { InvalidInputError } from '../core/errors.js';
 import { kindOf } from '../formats/input-file.js';
+import { GROWING, isFilledInPlace } from '../places/directory.js';
 import type { FileSystem } from '../sources/file-system.js';
-
-const ENDING = '.halfbyte-tmp';
 
 /** In the state: what stood under the final name, while it is replaced. */
 export const REPLACED = 'replaced';
 
 /**
  * Where a package grows until it is complete: in a directory beside its final place, so that it gets its name in one
- * step. Inside that place where it is a directory that can be filled and not replaced: a mount point, as
- * `docker run -v` makes one, or a folder in one that cannot be written to.
+ * step; inside that place where it is a directory that can only be filled.
  */
 export function stateDirectory(finalDir: string, fs: FileSystem): string {
-  const beside = `${finalDir}${ENDING}`;
-  const inside = join(finalDir, ENDING);
+  const beside = `${finalDir}${GROWING}`;
+  const inside = join(finalDir, GROWING);
   if (exists(inside, fs)) return inside;
   if (exists(beside, fs) || !fs.statSync(finalDir, { throwIfNoEntry: false })?.isDirectory()) return beside;
-  return isMountPoint(finalDir, fs) || !isWritable(dirname(finalDir), fs) ? inside : beside;
+  return isFilledInPlace(finalDir, fs) ? inside : beside;
 }
 
 /** Whether the state of a package lies inside its final place. */
 export const isInside = (state: string, finalDir: string): boolean => dirname(state) === finalDir;
-
-/** Names in a final place besides the state that grows there. */
-export const entriesOf = (finalDir: string, fs: FileSystem): string[] =>
-  fs.readdirSync(finalDir).filter((name) => name !== ENDING);
-
-function isMountPoint(dir: string, fs: FileSystem): boolean {
-  if (fs.statSync(dir).dev !== fs.statSync(dirname(dir)).dev) return true;
-  try {
-    // A folder mounted from the same disk: field 5, where spaces are octal.
-    const mounted = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-    return mounted.some((line) => line.split(' ')[4]?.replace(/\\040/g, ' ') === dir);
-  } catch {
-    return false;
-  }
-}
-
-function isWritable(dir: string, fs: FileSystem): boolean {
-  try {
-    fs.accessSync(dir, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 function exists(path: string, fs: FileSystem): boolean {
   return fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined;

@@ -23,7 +23,7 @@ interface PreparedJob {
   quantum: number;
   filler: PartFiller;
   /** Set where what rounding takes is measured. */
-  meter?: ErrorMeter;
+  meter?: ErrorMeter | undefined;
 }
 
 /** Room in kernel memory for the digests of a unit's parts (no job has more than eight), frequencies, errors, decoding. */

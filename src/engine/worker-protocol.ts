@@ -15,7 +15,7 @@ export interface Task {
   /** Its number among all units of the plan. */
   number: number;
   unit: Unit;
-  expected?: FinishedUnit;
+  expected?: FinishedUnit | undefined;
   /** Bytes that do not agree are an error, not a reason to write them. */
   verifyOnly?: boolean;
 }
@@ -45,7 +45,7 @@ export interface WorkerClosed {
 
 /** An error on its way between threads, which would lose its class. */
 export interface ErrorMessage {
-  error: { name: string; message: string; advice?: string; stack?: string; code?: string; syscall?: string };
+  error: Pick<Error, 'name' | 'message'> & Record<'advice' | 'stack' | 'code' | 'syscall', string | undefined>;
 }
 
 const CLASSES = { EnvironmentError, InterruptedError, InvalidInputError, UsageError, VerificationError };

@@ -1,8 +1,6 @@
-import { statSync } from 'node:fs';
-import { dirname } from 'node:path';
 import * as z from 'zod';
 import type { Calibration } from '../core/calibration.js';
-import { InvalidInputError, UsageError } from '../core/errors.js';
+import { InvalidInputError } from '../core/errors.js';
 import { own } from '../core/own.js';
 import { readSafetensorsHeader, readTensor } from './safetensors.js';
 import { writeSafetensors } from './safetensors-writer.js';
@@ -19,19 +17,6 @@ const metadata = z.object({
 
 const RANGE = 'range.';
 const MOMENT = 'second_moment.';
-
-/** Throws UsageError where a calibration cannot be written to this file: before the model runs, not after it. */
-export function checkCalibrationOutput(file: string, force: boolean): void {
-  const found = statSync(file, { throwIfNoEntry: false });
-  if (found?.isDirectory()) throw new UsageError(`${file}: this is a directory.`, '-o with the name of a file.');
-  if (found && !force) {
-    throw new UsageError(`${file}: the output exists already.`, '--force to replace it, or another -o.');
-  }
-  const parent = dirname(file);
-  if (!statSync(parent, { throwIfNoEntry: false })?.isDirectory()) {
-    throw new UsageError(`${file}: there is no directory ${parent}.`, 'make it, or give another -o.');
-  }
-}
 
 /**
  * Writes a calibration as safetensors: `range.<value>` F32 [2 + P] with minimum, maximum and P percentiles,

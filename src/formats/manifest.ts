@@ -39,7 +39,7 @@ export interface Manifest {
     config: JsonObject;
     /** Keys of config.json that the architecture neither reads nor knows to be harmless. */
     unread_config_keys?: string[];
-    files: { name: string; size: number; header_sha256: string; sha256?: string }[];
+    files: { name: string; size: number; header_sha256: string; sha256?: string | undefined }[];
   };
   totals: Plan['totals'];
   /** What the ranges of integer activations come from. */

@@ -1,4 +1,5 @@
-import { closeSync, ftruncateSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { EnvironmentError } from '../core/errors.js';
 import { layoutSafetensors, type SafetensorsLayout, type TensorEntry } from './safetensors-writer.js';
 
@@ -18,6 +19,7 @@ export class SafetensorsStream {
   ) {
     this.#layout = layoutSafetensors(tensors, metadata);
     this.#temporary = `${file}.halfbyte-tmp`;
+    this.#try(() => mkdirSync(dirname(file), { recursive: true }));
     this.#descriptor = this.#try(() => openSync(this.#temporary, 'w'));
     // Bytes that nobody writes are zero, and the file has its length from the start.
     this.#try(() => ftruncateSync(this.#descriptor, this.#layout.nbytes));

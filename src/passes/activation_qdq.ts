@@ -2,7 +2,9 @@ import { InvalidInputError } from '../core/errors.js';
 import type { Graph, GraphNode, Initializer, Pass, ValueRange } from '../core/graph.js';
 import { own } from '../core/own.js';
 import { elementTypes } from '../graph/element_types.js';
+import { SEMANTIC_OPERATORS } from '../graph/operators.js';
 import { inOrder } from '../graph/order.js';
+import { pass } from '../graph/pass.js';
 import { GraphDraft, producers } from '../graph/rewrite.js';
 
 /** Steps of uint16. */
@@ -46,6 +48,12 @@ interface Grid {
  */
 const MARGIN = 0.5;
 
+const RANGES = {
+  name: 'with_ranges',
+  removes: [],
+  leaves: [],
+};
+
 /** Gives a drawn graph its calibrated ranges, each wider by the margin on both sides. */
 export function withRanges(ranges: Record<string, ValueRange>): Pass {
   const wider = ({ min, max }: ValueRange): ValueRange => {
@@ -53,7 +61,7 @@ export function withRanges(ranges: Record<string, ValueRange>): Pass {
     return { min: min - margin, max: max + margin };
   };
   const widened = Object.fromEntries(Object.entries(ranges).map(([name, range]) => [name, wider(range)]));
-  return (graph) => ({ ...graph, ranges: widened });
+  return pass(RANGES, (graph) => ({ ...graph, ranges: widened }));
 }
 
 /** Values that share one grid, found by union. */
@@ -156,12 +164,19 @@ function isActivationInput(node: GraphNode, index: number): boolean {
   return !(node.op === 'Conv' && index === 1);
 }
 
+const QDQ = {
+  name: 'activation_qdq',
+  requires: SEMANTIC_OPERATORS.map((op) => `halfbyte.${op}`),
+  removes: [],
+  leaves: ['QuantizeLinear', 'DequantizeLinear'],
+};
+
 /**
  * Every float value of a lowered graph (inputs, results, and the constants that results are computed with) ->
  * QuantizeLinear and DequantizeLinear in uint16. Operators that only move values have one grid on both sides.
  * Weights of convolutions have forms of their own; caches of GroupQueryAttention, an island in float, have no pairs.
  */
-export const activationQdq: Pass = (graph) => {
+export const activationQdq = pass(QDQ, (graph) => {
   const types = elementTypes(graph);
   const made = producers(graph);
   const constant = constantNames(graph);
@@ -212,7 +227,7 @@ export const activationQdq: Pass = (graph) => {
   }));
   draft.graph.nodes = inOrder([...nodes, ...pairs]);
   return draft.finish();
-};
+});
 
 /** Initializers, and every value computed from them alone. */
 function constantNames({ initializers, nodes }: { initializers: Initializer[]; nodes: GraphNode[] }): Set<string> {

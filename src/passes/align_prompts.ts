@@ -1,14 +1,22 @@
-import type { GraphNode, Pass } from '../core/graph.js';
+import type { GraphNode } from '../core/graph.js';
+import { pass } from '../graph/pass.js';
 import { GraphDraft, Replacement } from '../graph/rewrite.js';
 
 const PATH = '/model/prompt_alignment';
+
+const ALIGN = {
+  name: 'align_prompts',
+  requires: ['halfbyte.Attention'],
+  removes: [],
+  leaves: ['ArgMax', 'Gather', 'GatherElements', 'GatherND', 'Max', 'Mod', 'Add', 'Range', 'Shape', 'Sub', 'Unsqueeze'],
+};
 
 /**
  * Sequences of a batch that are padded on their left, as attention_mask has it, begin with their first token inside of
  * the graph, and get back to their places before the head. GroupQueryAttention knows lengths, not gaps: its seqlens_k,
  * window, rotation and cache count a sequence's tokens from its first one. Without padding nothing moves.
  */
-export const alignPrompts: Pass = (graph) => {
+export const alignPrompts = pass(ALIGN, (graph) => {
   if (!graph.nodes.some(({ op }) => op === 'GroupQueryAttention')) return graph;
   const draft = new GraphDraft(graph);
   const nothing = { name: PATH, op: '', domain: 'halfbyte' as const, inputs: [], outputs: [], attributes: {} };
@@ -47,4 +55,4 @@ export const alignPrompts: Pass = (graph) => {
   const end = graph.nodes.findIndex(({ outputs }) => outputs.includes(last)) + 1;
   draft.graph.nodes = [...before.nodes, ...nodes.slice(0, end), ...after.nodes, ...nodes.slice(end)];
   return draft.finish();
-};
+});

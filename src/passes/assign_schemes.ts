@@ -2,6 +2,7 @@ import { matchesGlob } from '../core/glob.js';
 import type { Pass, Weight } from '../core/graph.js';
 import type { ConvertOptions } from '../core/options.js';
 import type { QuantizationArgs } from '../core/scheme.js';
+import { pass } from '../graph/pass.js';
 
 /** Plain float32, the scheme of everything that is not a matrix. */
 export const FLOAT32: QuantizationArgs = {
@@ -27,12 +28,18 @@ function schemeOf(weight: Weight, settings: Settings): QuantizationArgs {
   return weight.role === 'lm_head' ? settings.lmHead : settings.weights;
 }
 
+const SCHEMES = {
+  name: 'assign_schemes',
+  removes: [],
+  leaves: [],
+};
+
 /** Gives every weight its scheme: by role, then `--only` and `--skip`, then the last `--override` that matches. */
 export function assignSchemes(settings: Settings): Pass {
-  return (graph) => ({
+  return pass(SCHEMES, (graph) => ({
     ...graph,
     weights: Object.fromEntries(
       Object.values(graph.weights).map((weight) => [weight.name, { ...weight, scheme: schemeOf(weight, settings) }]),
     ),
-  });
+  }));
 }

@@ -1,4 +1,5 @@
-import type { Graph, GraphNode, Pass } from '../core/graph.js';
+import type { Fusion, Graph, GraphNode } from '../core/graph.js';
+import { pass } from '../graph/pass.js';
 import { float, GraphDraft, integer, producers, Replacement, readers, replaceEach } from '../graph/rewrite.js';
 import { floatWeight } from './weight_initializers.js';
 
@@ -40,8 +41,15 @@ export function fusableRotary(
   return fusesRotary(headDim, integer(node, 'rotary_dim')) ? node : undefined;
 }
 
+const ROTARY = {
+  name: 'lower_rotary',
+  requires: ['halfbyte.Attention', 'halfbyte.LatentAttention'],
+  removes: ['halfbyte.Rotary'],
+  leaves: ['com.microsoft.RotaryEmbedding'],
+};
+
 /** Rotary -> com.microsoft.RotaryEmbedding with position_ids as a graph input, for what no attention takes in. */
-export const lowerRotary: Pass = (graph) =>
+export const lowerRotary = pass(ROTARY, (graph) =>
   replaceEach(graph, 'Rotary', (node, into) => {
     const [x, cos, sin] = node.inputs;
     const [headDim, rotaryDim] = [integer(node, 'head_dim'), integer(node, 'rotary_dim')];
@@ -58,7 +66,8 @@ export const lowerRotary: Pass = (graph) =>
       },
       node.outputs[0],
     );
-  });
+  }),
+);
 
 /** Names of a layer's cache in and out of the graph, as onnxruntime-genai expects them. */
 export const cacheNames = (layer: number) => ({
@@ -68,11 +77,26 @@ export const cacheNames = (layer: number) => ({
   presentValue: `present.${layer}.value`,
 });
 
+/** The rotation of queries and keys as a part of their attention. */
+export const TAKES_ROTARY: Fusion = {
+  first: 'halfbyte.Rotary',
+  second: 'com.microsoft.GroupQueryAttention',
+  into: 'com.microsoft.GroupQueryAttention',
+  except: (rotary) => !fusesRotary(integer(rotary, 'head_dim'), integer(rotary, 'rotary_dim')),
+};
+
+const ATTENTION = {
+  name: 'fuse_gqa',
+  removes: ['halfbyte.Attention'],
+  leaves: ['com.microsoft.GroupQueryAttention', 'ReduceSum', 'Sub', 'Cast', 'Shape', 'Gather'],
+  fuses: [TAKES_ROTARY],
+};
+
 /**
  * Attention -> GroupQueryAttention with its cache as graph inputs and outputs [batch, kv_heads, length, head_dim], and
  * the rotation of q and k taken in where the head size allows it.
  */
-export const fuseGroupQueryAttention: Pass = (graph: Graph) => {
+export const fuseGroupQueryAttention = pass(ATTENTION, (graph: Graph) => {
   if (!graph.nodes.some((node) => node.op === 'Attention' && node.domain === 'halfbyte')) return graph;
   const draft = new GraphDraft(graph);
   const [made, readBy] = [producers(graph), readers(graph)];
@@ -123,4 +147,4 @@ export const fuseGroupQueryAttention: Pass = (graph: Graph) => {
   });
   draft.graph.nodes = [...prelude, ...nodes.filter((node) => !taken.has(node))];
   return draft.finish();
-};
+});

@@ -1,17 +1,25 @@
 import type { GraphNode, Pass } from '../core/graph.js';
+import { pass } from '../graph/pass.js';
 import { float, GraphDraft, integer, producers, Replacement, readers } from '../graph/rewrite.js';
-import { fusableRotary } from './fuse_gqa.js';
+import { fusableRotary, TAKES_ROTARY } from './fuse_gqa.js';
 import type { StaticSizes } from './lower_attention_static.js';
 import { cacheOf } from './static_cache.js';
 import { LENGTHS, lengthInputs } from './static_positions.js';
 import { floatWeight } from './weight_initializers.js';
+
+const STATIC_ATTENTION = {
+  name: 'fuse_gqa_static',
+  removes: ['halfbyte.Attention'],
+  leaves: ['com.microsoft.GroupQueryAttention'],
+  fuses: [TAKES_ROTARY],
+};
 
 /**
  * Attention -> GroupQueryAttention on a static cache, an island that the CPU computes: past_seq_len has the meaning of
  * its seqlens_k, and the rotation of q and k is taken in where the head size allows it.
  */
 export function fuseGroupQueryAttentionStatic({ contextLength }: StaticSizes): Pass {
-  return (graph) => {
+  return pass(STATIC_ATTENTION, (graph) => {
     const draft = new GraphDraft(graph);
     const [made, readBy] = [producers(graph), readers(graph)];
     const taken = new Set<GraphNode>();
@@ -53,5 +61,5 @@ export function fuseGroupQueryAttentionStatic({ contextLength }: StaticSizes): P
     });
     draft.graph.nodes = nodes.filter((node) => !taken.has(node));
     return draft.finish();
-  };
+  });
 }

@@ -1,5 +1,6 @@
-import type { Graph, GraphNode, Pass } from '../core/graph.js';
-import { float, GraphDraft, producers, Replacement } from '../graph/rewrite.js';
+import type { Graph, GraphNode } from '../core/graph.js';
+import { pass } from '../graph/pass.js';
+import { float, GraphDraft, producers, Replacement, readers } from '../graph/rewrite.js';
 import { floatWeight } from './weight_initializers.js';
 
 /** Whether the norm spans the whole last axis of its input. */
@@ -30,13 +31,27 @@ function perHead(node: GraphNode, into: Replacement, graph: Graph): void {
   );
 }
 
+const SKIP_NORM = {
+  name: 'fuse_skip_norm',
+  removes: ['halfbyte.RmsNorm'],
+  leaves: ['SimplifiedLayerNormalization', 'com.microsoft.SkipSimplifiedLayerNormalization', 'Reshape'],
+  fuses: [
+    {
+      first: 'halfbyte.Add',
+      second: 'SimplifiedLayerNormalization',
+      into: 'com.microsoft.SkipSimplifiedLayerNormalization',
+    },
+  ],
+};
+
 /**
- * RmsNorm -> SimplifiedLayerNormalization; an Add whose sum feeds a norm and nothing before it -> its
+ * RmsNorm -> SimplifiedLayerNormalization; an Add whose sum feeds a norm and nothing before it (the sum is made where
+ * the norm stands) -> its
  * SkipSimplifiedLayerNormalization, whose fourth output is the residual stream. Norms per head are reshaped around.
  */
-export const fuseSkipNorm: Pass = (graph) => {
+export const fuseSkipNorm = pass(SKIP_NORM, (graph) => {
   const draft = new GraphDraft(graph);
-  const made = producers(graph);
+  const [made, readBy] = [producers(graph), readers(graph)];
   const nodes: GraphNode[] = [];
   const fused = new Set<GraphNode>();
   for (const node of graph.nodes) {
@@ -49,7 +64,7 @@ export const fuseSkipNorm: Pass = (graph) => {
     const add = made.get(x);
     if (!spansRow(graph, node)) {
       perHead(node, into, graph);
-    } else if (add?.op === 'Add' && add.domain === 'halfbyte' && !fused.has(add)) {
+    } else if (add?.op === 'Add' && add.domain === 'halfbyte' && !fused.has(add) && readBy.get(x)?.[0] === node) {
       fused.add(add);
       into.push({
         name: node.name.replace(/LayerNorm$/, 'SkipLayerNorm'),
@@ -73,4 +88,4 @@ export const fuseSkipNorm: Pass = (graph) => {
   }
   draft.graph.nodes = nodes;
   return draft.finish();
-};
+});

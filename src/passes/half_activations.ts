@@ -1,4 +1,6 @@
-import type { Graph, GraphNode, Initializer, Pass, ValueInfo } from '../core/graph.js';
+import type { Graph, GraphNode, Initializer, ValueInfo } from '../core/graph.js';
+import { SEMANTIC_OPERATORS } from '../graph/operators.js';
+import { pass } from '../graph/pass.js';
 
 const FLOAT16 = 10;
 
@@ -7,11 +9,18 @@ function cast(input: string, to: number, output: string): GraphNode {
   return { name: `${output}/Cast`, op: 'Cast', domain: '', inputs: [input], outputs: [output], attributes: { to } };
 }
 
+const HALF = {
+  name: 'half_activations',
+  requires: SEMANTIC_OPERATORS.map((op) => `halfbyte.${op}`),
+  removes: [],
+  leaves: ['Cast'],
+};
+
 /**
  * A lowered graph in float32 -> the same in float16. Hidden states stay float32 at the borders, where the CPU's graphs
  * make and take them; the cache is float16. Float32 weights keep their bytes and are cast when the model is loaded.
  */
-export const halfActivations: Pass = (graph: Graph) => {
+export const halfActivations = pass(HALF, (graph: Graph) => {
   const borders: GraphNode[] = [];
   const exits: GraphNode[] = [];
   const renamed = new Map<string, string>();
@@ -53,4 +62,4 @@ export const halfActivations: Pass = (graph: Graph) => {
     initializers,
     nodes: [...borders, ...nodes, ...exits],
   };
-};
+});

@@ -1,5 +1,6 @@
 import type { Graph, GraphNode, Pass, ValueRange } from '../core/graph.js';
 import { inOrder } from '../graph/order.js';
+import { pass } from '../graph/pass.js';
 import { float, GraphDraft, integer, Replacement } from '../graph/rewrite.js';
 import { cacheOf } from './static_cache.js';
 import { callPositions, prelude } from './static_positions.js';
@@ -64,12 +65,33 @@ function additiveMask(into: Replacement, sizes: StaticSizes, window: number, dis
   return into.onnx('Where', `${path}/window_${window}/Where`, [within, causal, hidden]);
 }
 
+const STATIC_ATTENTION = {
+  name: 'lower_attention_static',
+  removes: ['halfbyte.Attention'],
+  leaves: [
+    'Add',
+    'Div',
+    'Expand',
+    'Less',
+    'LessOrEqual',
+    'MatMul',
+    'Mul',
+    'Reshape',
+    'ScatterElements',
+    'Softmax',
+    'Sub',
+    'Tanh',
+    'Transpose',
+    'Where',
+  ],
+};
+
 /**
  * Attention -> MatMul, mask, Softmax, MatMul over a static cache that ScatterElements renews at the call's positions:
  * every operator runs on an NPU. Query heads that share a key head stand one below the other in one product.
  */
 export function lowerAttentionStatic(sizes: StaticSizes, quantized: boolean): Pass {
-  return (graph) => {
+  return pass(STATIC_ATTENTION, (graph) => {
     const draft = new GraphDraft(graph);
     const front = prelude(draft);
     const distance = maskDistance(graph, quantized);
@@ -81,7 +103,7 @@ export function lowerAttentionStatic(sizes: StaticSizes, quantized: boolean): Pa
     });
     draft.graph.nodes = inOrder([...front.nodes, ...nodes]);
     return draft.finish();
-  };
+  });
 }
 
 function attend(into: Replacement, node: GraphNode, sizes: StaticSizes, mask: string, front: Replacement): void {

@@ -1,5 +1,6 @@
-import type { GraphNode, Pass } from '../core/graph.js';
+import type { GraphNode } from '../core/graph.js';
 import { own } from '../core/own.js';
+import { pass } from '../graph/pass.js';
 import { float, integer, type Replacement, replaceEach, text } from '../graph/rewrite.js';
 
 function activation(node: GraphNode, into: Replacement): void {
@@ -47,9 +48,17 @@ const lowerings: Record<string, (node: GraphNode, into: Replacement) => void> = 
   Concat: (node, into) => void into.onnx('Concat', node.name, node.inputs, { axis: -1 }, node.outputs[0]),
 });
 
+const ELEMENTWISE = {
+  name: 'lower_elementwise',
+  requires: ['halfbyte.RmsNorm', 'halfbyte.Router', 'halfbyte.Experts'],
+  removes: Object.keys(lowerings).map((op) => `halfbyte.${op}`),
+  leaves: ['Add', 'Concat', 'Div', 'Gelu', 'Mul', 'Relu', 'Sigmoid', 'Slice', 'Tanh'],
+};
+
 /** Activation, Add, Mul, Scale, Softcap, Slice and Concat -> the operators of ai.onnx (opset 20 and later). */
-export const lowerElementwise: Pass = (graph) =>
+export const lowerElementwise = pass(ELEMENTWISE, (graph) =>
   Object.entries(lowerings).reduce(
     (lowered, [op, lower]) => replaceEach(lowered, op, (node, into) => lower(node, into)),
     graph,
-  );
+  ),
+);

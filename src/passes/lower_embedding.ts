@@ -1,12 +1,18 @@
-import type { Pass } from '../core/graph.js';
+import { pass } from '../graph/pass.js';
 import { replaceEach } from '../graph/rewrite.js';
 import { assigned, blockWeight, integerBits } from './weight_initializers.js';
+
+const EMBEDDING = {
+  name: 'lower_embedding',
+  removes: ['halfbyte.Embedding'],
+  leaves: ['Gather', 'Cast', 'com.microsoft.GatherBlockQuantized', 'Slice'],
+};
 
 /**
  * Embedding -> Gather, or GatherBlockQuantized on the bytes of MatMulNBits, so that a tied table serves both ends.
  * GatherBlockQuantized returns whole blocks: a padded last group is sliced off.
  */
-export const lowerEmbedding: Pass = (graph) =>
+export const lowerEmbedding = pass(EMBEDDING, (graph) =>
   replaceEach(graph, 'Embedding', (node, into) => {
     const [ids, table] = node.inputs;
     const { scheme, shape } = assigned(into, table);
@@ -31,4 +37,5 @@ export const lowerEmbedding: Pass = (graph) =>
       const bound = (value: number) => into.graph.constant('INT64', [value]);
       into.onnx('Slice', `${node.name}/Slice`, [rows, bound(0), bound(shape[1]), bound(-1)], {}, output);
     }
-  });
+  }),
+);

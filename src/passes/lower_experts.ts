@@ -1,5 +1,6 @@
 import type { GraphNode, Pass } from '../core/graph.js';
 import type { QuantizationArgs } from '../core/scheme.js';
+import { pass } from '../graph/pass.js';
 import { float, integer, type Replacement, replaceEach, text } from '../graph/rewrite.js';
 import { chosenExperts } from './chosen_experts.js';
 import { derivedWeight } from './derived_weight.js';
@@ -116,13 +117,37 @@ function quantizedExperts(node: GraphNode, into: Replacement, scheme: Quantizati
   }
 }
 
+const EXPERTS = {
+  name: 'lower_experts',
+  requires: ['halfbyte.Router'],
+  removes: ['halfbyte.Experts'],
+  leaves: [
+    'halfbyte.Activation',
+    'halfbyte.Linear',
+    'com.microsoft.QMoE',
+    'Add',
+    'Cast',
+    'Concat',
+    'Div',
+    'Gather',
+    'GatherElements',
+    'Mul',
+    'OneHot',
+    'ReduceSum',
+    'Reshape',
+    'Shape',
+    'Split',
+    'TopK',
+  ],
+};
+
 /**
  * Experts -> QMoE, or plain operators that compute the chosen experts alone. Where the groups do not divide the experts'
  * columns, `qmoe` quantizes each row with one scale, and `auto` keeps the groups that were asked for and goes plain. The
  * graph's notes say what stands there and why.
  */
 export function lowerExperts(form: ExpertsForm): Pass {
-  return (graph) => {
+  return pass(EXPERTS, (graph) => {
     const notes = new Set(graph.notes);
     const lowered = replaceEach(graph, 'Experts', (node, into) => {
       const { scheme, note } = decide(node, into, form);
@@ -131,5 +156,5 @@ export function lowerExperts(form: ExpertsForm): Pass {
       else chosenExperts(node, into);
     });
     return notes.size > 0 ? { ...lowered, notes: [...notes] } : lowered;
-  };
+  });
 }

@@ -1,4 +1,5 @@
 import type { Graph, GraphNode, Pass } from '../core/graph.js';
+import { pass } from '../graph/pass.js';
 import { float, GraphDraft, integer, producers, Replacement, readers } from '../graph/rewrite.js';
 import { attentionBias } from './attention_bias.js';
 import { derivedWeight, unpackedWeight } from './derived_weight.js';
@@ -177,12 +178,43 @@ function queryRotation(node: GraphNode, made: Map<string, GraphNode>, readBy: Ma
   return rotation;
 }
 
+const LATENT = {
+  name: 'lower_latent_attention',
+  removes: ['halfbyte.LatentAttention'],
+  leaves: [
+    'halfbyte.Linear',
+    'com.microsoft.FusedMatMul',
+    'com.microsoft.RotaryEmbedding',
+    'Add',
+    'And',
+    'BitShift',
+    'BitwiseAnd',
+    'Cast',
+    'Concat',
+    'Gather',
+    'LessOrEqual',
+    'MatMul',
+    'Pad',
+    'Mul',
+    'Range',
+    'Reshape',
+    'Shape',
+    'Slice',
+    'Softmax',
+    'Sub',
+    'Tile',
+    'Transpose',
+    'Unsqueeze',
+    'Where',
+  ],
+};
+
 /**
  * LatentAttention -> plain operators on a cache of [c, k_rope] (`latent`), or on one of each head's keys and values
  * (`expanded`). Takes in the rotation of the queries, which starts inside of each head.
  */
 export function lowerLatentAttention(form: 'latent' | 'expanded'): Pass {
-  return (graph: Graph) => {
+  return pass(LATENT, (graph: Graph) => {
     const isLatent = (node: GraphNode) => node.op === 'LatentAttention' && node.domain === 'halfbyte';
     if (!graph.nodes.some(isLatent)) return graph;
     const draft = new GraphDraft(graph);
@@ -212,5 +244,5 @@ export function lowerLatentAttention(form: 'latent' | 'expanded'): Pass {
     });
     draft.graph.nodes = [...prelude, ...nodes.filter((node) => !taken.has(node))];
     return draft.finish();
-  };
+  });
 }

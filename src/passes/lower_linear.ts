@@ -1,13 +1,21 @@
 import type { Pass } from '../core/graph.js';
+import { pass } from '../graph/pass.js';
 import { replaceEach } from '../graph/rewrite.js';
 import { assigned, blockWeight, floatWeight, integerBits } from './weight_initializers.js';
+
+const LINEAR = {
+  name: 'lower_linear',
+  requires: ['halfbyte.LatentAttention', 'halfbyte.Experts'],
+  removes: ['halfbyte.Linear'],
+  leaves: ['com.microsoft.MatMulNBits', 'com.microsoft.FusedMatMul', 'Add', 'Cast'],
+};
 
 /**
  * Linear -> MatMulNBits for block-wise integer weights, FusedMatMul with a transposed right side for float ones: the
  * weights keep Hugging Face's [out, in] rows, which stream. A bias is an Add, as onnxruntime-genai's builder draws it.
  */
 export function lowerLinear(accuracyLevel: number): Pass {
-  return (graph) =>
+  return pass(LINEAR, (graph) =>
     replaceEach(graph, 'Linear', (node, into) => {
       const [x, name, bias] = node.inputs;
       const { scheme, shape } = assigned(into, name);
@@ -34,5 +42,6 @@ export function lowerLinear(accuracyLevel: number): Pass {
           node.outputs[0],
         );
       }
-    });
+    }),
+  );
 }

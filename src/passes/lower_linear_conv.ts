@@ -1,14 +1,21 @@
 import { UsageError } from '../core/errors.js';
-import type { Attribute, Pass } from '../core/graph.js';
+import type { Attribute } from '../core/graph.js';
 import type { QuantizationArgs } from '../core/scheme.js';
+import { pass } from '../graph/pass.js';
 import { type Replacement, replaceEach } from '../graph/rewrite.js';
 import { assigned, floatWeight, integerBits } from './weight_initializers.js';
+
+const SIGNED = {
+  name: 'signed_codes',
+  removes: [],
+  leaves: [],
+};
 
 /**
  * Weights of linear layers in the form of an NPU: symmetric codes become signed (INT4, INT8 with zero points of 0), and
  * a row that has no whole number of groups (or whose packed zero points would not fill their bytes) is one group.
  */
-export const signedCodes: Pass = (graph) => ({
+export const signedCodes = pass(SIGNED, (graph) => ({
   ...graph,
   weights: Object.fromEntries(
     Object.entries(graph.weights).map(([name, weight]) => {
@@ -23,7 +30,7 @@ export const signedCodes: Pass = (graph) => ({
       return [name, { ...weight, scheme: args }];
     }),
   ),
-});
+}));
 
 function fillsGroups(cols: number, { group_size, symmetric, scheme }: QuantizationArgs): boolean {
   const groups = cols / (group_size as number);
@@ -68,11 +75,17 @@ function convolutionWeight(into: Replacement, name: string): string {
 /** Name of a linear layer's result before its bias: a calibration has its range. */
 export const productName = (node: string): string => `${node}/product`;
 
+const CONVOLUTION = {
+  name: 'lower_linear_conv',
+  removes: ['halfbyte.Linear'],
+  leaves: ['Reshape', 'Transpose', 'Conv', 'DequantizeLinear', 'Cast', 'Add'],
+};
+
 /**
  * Linear on [1, S, K] -> 1x1 Conv between two transposes, weights kept in Hugging Face's [N, K] order. Layers that read
  * the same value share the way there. A bias is an Add, so that it needs no 32-bit form of its own.
  */
-export const lowerLinearToConv: Pass = (graph) => {
+export const lowerLinearToConv = pass(CONVOLUTION, (graph) => {
   const ready = new Map<string, string>();
   return replaceEach(graph, 'Linear', (node, into) => {
     const [x, name, bias] = node.inputs;
@@ -100,4 +113,4 @@ export const lowerLinearToConv: Pass = (graph) => {
     );
     if (bias) into.onnx('Add', `${path}/Add`, [shaped, floatWeight(into, bias)], {}, output);
   });
-};
+});

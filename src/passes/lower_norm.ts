@@ -1,12 +1,18 @@
-import type { Pass } from '../core/graph.js';
+import { pass } from '../graph/pass.js';
 import { float, replaceEach } from '../graph/rewrite.js';
 import { floatWeight } from './weight_initializers.js';
+
+const NORM = {
+  name: 'lower_norm',
+  removes: ['halfbyte.RmsNorm'],
+  leaves: ['SimplifiedLayerNormalization', 'Reshape'],
+};
 
 /**
  * RmsNorm -> SimplifiedLayerNormalization on rank 3, epsilon kept. A norm per head works on [1, tokens * heads, d]:
  * the rank-4 form is reported wrong on HTP.
  */
-export const lowerNorm: Pass = (graph) =>
+export const lowerNorm = pass(NORM, (graph) =>
   replaceEach(graph, 'RmsNorm', (node, into) => {
     const [x, gamma] = node.inputs;
     const [batch, tokens, width] = graph.values[x].shape as number[];
@@ -27,4 +33,5 @@ export const lowerNorm: Pass = (graph) =>
       into.onnx('Reshape', `${node.name}/${segment}`, [value, into.graph.constant('INT64', shape)], {}, output);
     const heads = shaped(x, 'Reshape_1', [batch, (tokens * width) / size, size]);
     shaped(norm(heads), 'Reshape_2', [batch, tokens, width], node.outputs[0]);
-  });
+  }),
+);

@@ -1,5 +1,6 @@
 import type { GraphNode, Pass, ValueRange } from '../core/graph.js';
 import { inOrder } from '../graph/order.js';
+import { pass } from '../graph/pass.js';
 import { GraphDraft, integer, Replacement } from '../graph/rewrite.js';
 import { callPositions, prelude } from './static_positions.js';
 import { floatWeight } from './weight_initializers.js';
@@ -31,12 +32,19 @@ function angles(into: Replacement, [cosTable, sinTable]: string[], tokens: numbe
 
 const widest = (range: ValueRange | undefined) => (range ? Math.max(-range.min, range.max) : undefined);
 
+const ROTARY = {
+  name: 'lower_rotary_gather',
+  requires: ['halfbyte.Attention'],
+  removes: ['halfbyte.Rotary'],
+  leaves: ['Add', 'Concat', 'Gather', 'Mul', 'Neg', 'Reshape', 'Slice'],
+};
+
 /**
  * Rotary -> x * cos + swap(x) * sin with rows of the tables gathered by the call's positions: swap exchanges the halves
  * of each rotated part, and the sign of transformers' rotate_half stands in the sines.
  */
 export function lowerRotaryByGather(tokens: number): Pass {
-  return (graph) => {
+  return pass(ROTARY, (graph) => {
     const draft = new GraphDraft(graph);
     const front = prelude(draft);
     const known = new Map<string, Angles>();
@@ -55,7 +63,7 @@ export function lowerRotaryByGather(tokens: number): Pass {
     });
     draft.graph.nodes = inOrder([...front.nodes, ...nodes]);
     return draft.finish();
-  };
+  });
 }
 
 /** Values of a table lie within its factor, both signs included: its sines are negated. */

@@ -1,15 +1,34 @@
-import type { Pass } from '../core/graph.js';
+import { pass } from '../graph/pass.js';
 import { integer, replaceEach, text } from '../graph/rewrite.js';
 import { floatWeight } from './weight_initializers.js';
 
 /** Added to the choice of experts outside of the chosen groups: finite, as TopK and QMoE compare it with scores. */
 const OUTSIDE = 1e30;
 
+const ROUTER = {
+  name: 'lower_router',
+  removes: ['halfbyte.Router'],
+  leaves: [
+    'com.microsoft.FusedMatMul',
+    'Add',
+    'Identity',
+    'OneHot',
+    'ReduceMax',
+    'ReduceSum',
+    'Reshape',
+    'Sigmoid',
+    'Softmax',
+    'Sub',
+    'TopK',
+    'Unsqueeze',
+  ],
+};
+
 /**
  * Router -> plain operators: scores by Softmax or Sigmoid, choice = scores + correction, less 1e30 outside of the best
  * groups. Groups are chosen by index, so that equal scores fall as in the drawing: the lower index first.
  */
-export const lowerRouter: Pass = (graph) =>
+export const lowerRouter = pass(ROUTER, (graph) =>
   replaceEach(graph, 'Router', (node, into) => {
     const [x, gate, correction] = node.inputs;
     const [choice, scores] = node.outputs;
@@ -54,4 +73,5 @@ export const lowerRouter: Pass = (graph) =>
     const perGroup = step('Unsqueeze', 'chosen/Unsqueeze', [penalty, ints(-1)]);
     const masked = step('Add', 'chosen/Add', [inGroups, perGroup]);
     step('Reshape', 'Reshape', [masked, ints(0, -1, experts)], {}, choice);
-  });
+  }),
+);

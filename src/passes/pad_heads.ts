@@ -1,14 +1,20 @@
-import type { Pass } from '../core/graph.js';
+import { pass } from '../graph/pass.js';
 import { integer, replaceEach } from '../graph/rewrite.js';
 
 /** Head sizes that GroupQueryAttention accepts are multiples of this (onnxruntime group_query_attention_helper.h). */
 const HEAD_MULTIPLE = 8;
 
+const PADDED = {
+  name: 'pad_heads',
+  removes: [],
+  leaves: ['Reshape', 'Pad', 'Slice'],
+};
+
 /**
  * Attention with a head size that GroupQueryAttention refuses -> the same on heads padded with zeros: scores do not
  * change, and the padding of the result is sliced off. The cache holds the padded heads.
  */
-export const padHeads: Pass = (graph) => {
+export const padHeads = pass(PADDED, (graph) => {
   const needed = graph.nodes.some(
     (node) => node.op === 'Attention' && node.domain === 'halfbyte' && integer(node, 'head_dim') % HEAD_MULTIPLE !== 0,
   );
@@ -48,4 +54,4 @@ export const padHeads: Pass = (graph) => {
     const cut = into.onnx('Slice', `${node.name}/cut/Slice`, [split, ...bounds, lastAxis]);
     reshaped(cut, [0, 0, heads * headDim], 'join/Reshape', node.outputs[0]);
   });
-};
+});

@@ -1,4 +1,5 @@
 import type { Graph, Pass, ValueInfo } from '../core/graph.js';
+import { pass } from '../graph/pass.js';
 import { producers } from '../graph/rewrite.js';
 
 /** Names under which hidden states cross the borders of the parts. */
@@ -20,12 +21,18 @@ function nodesBetween(graph: Graph, inputs: string[], outputs: string[]) {
   return graph.nodes.filter((node) => needed.has(node.name));
 }
 
+const PARTS = {
+  name: 'split_ends',
+  removes: [],
+  leaves: [],
+};
+
 /**
  * A drawn decoder -> one of its three parts: ids to the first hidden state, that to the last one, that to logits. The
  * borders are the first and last of the graph's hidden states and get the names of `BORDERS`.
  */
 export function splitEnds(part: Part): Pass {
-  return (graph) => {
+  return pass(PARTS, (graph) => {
     const [first, last] = [graph.hiddenStates[0], graph.hiddenStates[graph.hiddenStates.length - 1]];
     const names = new Map([
       [first, BORDERS.afterEmbedding],
@@ -68,5 +75,5 @@ export function splitEnds(part: Part): Pass {
       hiddenStates: graph.hiddenStates.map(renamed),
       ...(graph.ranges ? { ranges: rename(graph.ranges) } : {}),
     };
-  };
+  });
 }

@@ -29,7 +29,7 @@ export interface OperatorCall {
   activations: (Activation | undefined)[];
   /** The opened weight at this input; undefined where the input is an activation or left out. */
   weights: (WeightRows | undefined)[];
-  onRoutingMargin?: (margin: RoutingMargin) => void;
+  onRoutingMargin?: ((margin: RoutingMargin) => void) | undefined;
 }
 
 export type Operator = (call: OperatorCall) => Activation | Activation[] | Promise<Activation | Activation[]>;

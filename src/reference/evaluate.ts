@@ -10,22 +10,22 @@ import type { WeightLookup, WeightRows } from './weights.js';
 
 export interface EvaluationOptions {
   /** Float inputs of the graph besides input_ids, [tokens, width], by name. */
-  inputs?: Record<string, Float32Array>;
+  inputs?: Record<string, Float32Array> | undefined;
   /** Keeps the hidden states for the result. */
-  keepHiddenStates?: boolean;
+  keepHiddenStates?: boolean | undefined;
   /** Each hidden state as it is reached: its index as in transformers' `hidden_states`, [tokens, width]. */
-  onHidden?: (index: number, values: Float32Array, width: number) => void | Promise<void>;
+  onHidden?: ((index: number, values: Float32Array, width: number) => void | Promise<void>) | undefined;
   /** Each activation as it is computed, the head's excepted, [tokens, width]. */
-  onValue?: (name: string, values: Float32Array, width: number, node: GraphNode) => void | Promise<void>;
+  onValue?: ((name: string, values: Float32Array, width: number, node: GraphNode) => void | Promise<void>) | undefined;
   /** Takes the logits row by row instead of collecting them; `row` [vocabulary] is valid during the call alone. */
-  onLogits?: (sequence: number, position: number, row: Float32Array) => void;
-  onRoutingMargin?: (margin: RoutingMargin) => void;
-  onProgress?: ProgressListener;
-  signal?: AbortSignal;
+  onLogits?: ((sequence: number, position: number, row: Float32Array) => void) | undefined;
+  onRoutingMargin?: ((margin: RoutingMargin) => void) | undefined;
+  onProgress?: ProgressListener | undefined;
+  signal?: AbortSignal | undefined;
   /** Threads of the matrix products; 0 for ONNX Runtime's choice. */
-  threads?: number;
+  threads?: number | undefined;
   /** The matrix product to use and leave open; without it one is opened with `threads` for this evaluation. */
-  gemm?: Gemm;
+  gemm?: Gemm | undefined;
 }
 
 export interface Evaluation {

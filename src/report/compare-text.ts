@@ -1,6 +1,6 @@
+import { formatBytes } from '../core/bytes.js';
 import { printableLines } from '../core/printable.js';
 import type { MetricChange, ReportComparison, SizeChange } from '../core/verify-comparison.js';
-import { formatBytes } from './bytes.js';
 import { table } from './table.js';
 
 const short = (value: number): string =>

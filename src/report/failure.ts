@@ -9,9 +9,9 @@ export interface Failure {
   code: number;
   name: string;
   message: string;
-  advice?: string;
+  advice?: string | undefined;
   /** For defects only, and shown only when debugging. */
-  stack?: string;
+  stack?: string | undefined;
 }
 
 /** Node's system errors that a person can do something about, by code: what it means, what to do, the exit code. */
@@ -37,9 +37,14 @@ const SYSTEM_ERRORS: Record<string, [meaning: string, advice: string | undefined
 
 /**
  * Turns whatever a command threw into what the user is told, with the exit codes of `core/errors.ts`. `commands` are
- * the names that an unknown one may be a misspelling of.
+ * the names that an unknown one may be a misspelling of, `flags` the same for a flag, with their dashes.
  */
-export function describeFailure(error: unknown, help = 'halfbyte --help', commands: readonly string[] = []): Failure {
+export function describeFailure(
+  error: unknown,
+  help = 'halfbyte --help',
+  commands: readonly string[] = [],
+  flags: readonly string[] = [],
+): Failure {
   if (error instanceof HalfbyteError) {
     return { code: error.exitCode, name: error.name, message: error.message, advice: error.advice };
   }
@@ -48,7 +53,10 @@ export function describeFailure(error: unknown, help = 'halfbyte --help', comman
     // Unknown flags, missing arguments, bad values; oclif appends its own line about --help.
     const said = message.replace(/\n?See more help with --help/, '').trim();
     const [, unknown] = /^command (\S+) not found$/.exec(said) ?? [];
-    return unknown ? unknownCommand(unknown, commands) : { code: 2, name: 'UsageError', message: said, advice: help };
+    if (unknown) return unknownCommand(unknown, commands);
+    const [, flag] = /^Nonexistent flags?: (-\S+)/.exec(said) ?? [];
+    const meant = flag === undefined ? undefined : nearest(flag.replace(/=.*/, ''), flags);
+    return { code: 2, name: 'UsageError', message: meant ? `${said}. Did you mean "${meant}"?` : said, advice: help };
   }
   if (typeof code === 'string' && typeof syscall === 'string') {
     const [meaning, advice, exitCode] = SYSTEM_ERRORS[code] ?? [message, undefined, 4];
@@ -77,11 +85,11 @@ function asError(error: unknown): NodeJS.ErrnoException & { oclif?: { exit?: num
   return error instanceof Error ? error : new Error(String(error));
 }
 
-/** Prints a failure: one JSON object on stdout under `--json`, else message and advice on stderr. */
-export function printFailure(failure: Failure, json: boolean): void {
+/** Prints a failure: one JSON object on stdout under `--json`, with what was noted before, else message and advice on stderr. */
+export function printFailure(failure: Failure, json: boolean, notes: readonly string[] = []): void {
   const { stack, ...told } = failure;
   if (json) {
-    process.stdout.write(`${JSON.stringify({ error: told }, null, 2)}\n`);
+    process.stdout.write(`${JSON.stringify({ error: told, notes }, null, 2)}\n`);
     return;
   }
   const lines = [failure.message];

@@ -1,13 +1,16 @@
 import { createRequire } from 'node:module';
 import type { SingleBar } from 'cli-progress';
+import { formatBytes } from '../core/bytes.js';
 import { shown } from '../core/printable.js';
 import type { ProgressListener } from '../core/progress.js';
-import { formatBytes } from './bytes.js';
 
-/** Shows the progress of one piece of work. `stop` leaves the terminal on a new line and may be called twice. */
+/**
+ * Shows the progress of one piece of work. `clear` leaves nothing of it on the terminal, so that something else can be
+ * printed there; the next step shows it again. It may be called twice.
+ */
 export interface ProgressDisplay {
   listener: ProgressListener;
-  stop(): void;
+  clear(): void;
 }
 
 type Step = Parameters<ProgressListener>[0];
@@ -20,10 +23,12 @@ export interface ProgressOptions {
   interval?: number;
 }
 
-/** A bar on a terminal, otherwise a line every few seconds; both tell how much, speed, time left and the current label. */
+/** A bar on a terminal that has a cursor, otherwise a line every few seconds; both tell how much, speed, time left and the current label. */
 export function showProgress(title: string, options: ProgressOptions = {}): ProgressDisplay {
   const { stream = process.stderr, now = () => performance.now(), interval = 3000 } = options;
-  return stream.isTTY ? showBar(title, stream, now) : showLines(title, stream, now, interval);
+  return stream.isTTY && process.env.TERM !== 'dumb'
+    ? showBar(title, stream, now)
+    : showLines(title, stream, now, interval);
 }
 
 function showLines(title: string, stream: NodeJS.WriteStream, now: () => number, interval: number): ProgressDisplay {
@@ -37,7 +42,7 @@ function showLines(title: string, stream: NodeJS.WriteStream, now: () => number,
       const percent = Math.floor(fraction(step) * 100);
       stream.write(`${title}: ${step.stage} ${percent}%, ${describe(step, speed)}\n`);
     },
-    stop() {},
+    clear() {},
   };
 }
 
@@ -47,29 +52,34 @@ function showBar(title: string, stream: NodeJS.WriteStream, now: () => number): 
   let current: Step | undefined;
   const render = () => {
     if (!current) return '';
-    const filled = Math.round(fraction(current) * 24);
-    const blocks = '='.repeat(filled) + '-'.repeat(24 - filled);
+    const columns = stream.columns || 80;
+    const width = columns < 100 ? 8 : 24;
+    const filled = Math.round(fraction(current) * width);
+    const blocks = '='.repeat(filled) + '-'.repeat(width - filled);
     const text = `${title} [${blocks}] ${Math.floor(fraction(current) * 100)}%  ${describe(current, speed)}`;
-    return text.slice(0, (stream.columns || 80) - 1);
+    return text.slice(0, columns - 1);
   };
-  const stop = () => {
+  const clear = () => {
     bar?.stop();
     bar = undefined;
+    process.off('exit', clear);
   };
   return {
     listener(step) {
-      if (current && current.stage !== step.stage) stop();
+      if (current && current.stage !== step.stage) clear();
       current = step;
       speed.update(step);
       if (!bar) {
         // Loaded when there is something to show: no command should start slower for it.
         const { SingleBar } = createRequire(import.meta.url)('cli-progress') as typeof import('cli-progress');
-        bar = new SingleBar({ stream, format: render, hideCursor: true, fps: 8, clearOnComplete: false });
+        bar = new SingleBar({ stream, format: render, hideCursor: true, fps: 8, clearOnComplete: true });
         bar.start(step.total, step.done);
+        // The cursor comes back however the program ends.
+        process.once('exit', clear);
       }
       bar.update(step.done);
     },
-    stop,
+    clear,
   };
 }
 

@@ -1,5 +1,5 @@
+import { formatBytes } from '../core/bytes.js';
 import type { QuantizeReport, TensorReport, TotalReport, WeightHistogram } from '../core/quantize-report.js';
-import { formatBytes } from './bytes.js';
 import { heatMap } from './page/heat-map.js';
 import { histogram } from './page/histogram.js';
 import { type Content, html, type Markup } from './page/markup.js';

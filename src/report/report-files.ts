@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, extname } from 'node:path';
 import { EnvironmentError, UsageError } from '../core/errors.js';
 
@@ -6,8 +6,8 @@ import { EnvironmentError, UsageError } from '../core/errors.js';
 export type ReportWriters<R> = Record<string, (report: R) => string | Promise<string>>;
 
 /**
- * The files of `--report`, checked before the long work: a known ending (else UsageError) and a folder, made where it is
- * missing, that can be written to (else EnvironmentError). `write` replaces what is there once the new file is whole.
+ * The files of `--report`: each has a known ending, else UsageError. Whether their places may be written is for `places`.
+ * `write` makes missing folders and replaces what is there once the new file is whole.
  */
 export function openReportFiles<R>(
   paths: readonly string[],
@@ -21,7 +21,6 @@ export function openReportFiles<R>(
         `--report ${path}${endings[0]}.`,
       );
     }
-    checkWritable(path);
   }
   return {
     async write(report) {
@@ -32,21 +31,10 @@ export function openReportFiles<R>(
 
 const endingOf = (path: string) => extname(path).toLowerCase();
 
-function checkWritable(path: string): void {
-  try {
-    mkdirSync(dirname(path), { recursive: true });
-    accessSync(dirname(path), constants.W_OK);
-    const found = statSync(path, { throwIfNoEntry: false });
-    if (found?.isDirectory()) throw new UsageError(`--report ${path}: is a directory.`, 'give the name of a file.');
-    if (found) accessSync(path, constants.W_OK);
-  } catch (error) {
-    throw error instanceof UsageError ? error : unwritable(path, error);
-  }
-}
-
 function replace(path: string, content: string): void {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
+    mkdirSync(dirname(path), { recursive: true });
     writeFileSync(temporary, content);
     renameSync(temporary, path);
   } catch (error) {

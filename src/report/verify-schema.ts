@@ -19,10 +19,10 @@ const check = z.object({
   group: z.enum(['integrity', 'weights', 'structure', 'reference', 'gate']),
   verdict,
   message: z.string().meta({ description: 'one sentence: what was found and, where it failed, what was needed' }),
-  measured: measured.optional(),
-  limit: measured.optional(),
-  unit: z.string().optional(),
-  where: z.string().optional().meta({ description: 'file, tensor, layer, config key, position or token set' }),
+  measured: measured.exactOptional(),
+  limit: measured.exactOptional(),
+  unit: z.string().exactOptional(),
+  where: z.string().exactOptional().meta({ description: 'file, tensor, layer, config key, position or token set' }),
 });
 
 const metric = z.object({
@@ -47,10 +47,10 @@ const comparison = z.object({
   relativeError: measured,
   klBound: z
     .number()
-    .optional()
+    .exactOptional()
     .meta({ description: 'by how much the mean KL may be larger: the reference keeps its best logits alone' }),
   ties: count
-    .optional()
+    .exactOptional()
     .meta({ description: 'positions that differ where the reference itself is as good as undecided' }),
   disagreements: z.array(
     z.object({
@@ -63,7 +63,10 @@ const comparison = z.object({
       actual: z.array(candidate),
     }),
   ),
-  differing: z.array(count).optional().meta({ description: 'positions, as in kl, whose most likely token differs' }),
+  differing: z
+    .array(count)
+    .exactOptional()
+    .meta({ description: 'positions, as in kl, whose most likely token differs' }),
 });
 
 const tokens = z.object({
@@ -148,7 +151,7 @@ const subject = z.object({
   parameters: known(count),
   weightBytes: known(count),
   bitsPerWeight: known(z.number()),
-  sizes: z.array(z.object({ scheme: z.string(), weights: count, parameters: count, nbytes: count })).optional(),
+  sizes: z.array(z.object({ scheme: z.string(), weights: count, parameters: count, nbytes: count })).exactOptional(),
   files: z.array(z.object({ name: z.string(), size: count })),
 });
 
@@ -175,12 +178,12 @@ export const verifyReportSchema = z
     reference: z.object({ kind: z.enum(['golden', 'checkpoint', 'command']), path: z.string() }),
     checks: z.array(check),
     comparisons: z.array(comparison),
-    tokens: tokens.optional(),
+    tokens: tokens.exactOptional(),
     perplexity: perplexity.nullable(),
     decode: z.array(decode),
     greedy: greedy.nullable(),
-    windows: z.array(window).optional(),
-    layersOf: z.string().optional(),
+    windows: z.array(window).exactOptional(),
+    layersOf: z.string().exactOptional(),
     layers: z.array(layer),
     tensors: z.array(tensor),
     localisation: localisation.nullable(),

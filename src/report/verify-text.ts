@@ -1,6 +1,6 @@
+import { formatBytes } from '../core/bytes.js';
 import { printableLines } from '../core/printable.js';
 import type { Interval, VerifyReport } from '../core/verify-report.js';
-import { formatBytes } from './bytes.js';
 import { table } from './table.js';
 
 const short = (value: number): string =>

@@ -11,8 +11,8 @@ export interface ContinueOptions {
   /** Ids after which the text is over. */
   stopIds: readonly number[];
   /** Told of each new id as it is chosen, the stop id included. */
-  onToken?: (id: number) => void | Promise<void>;
-  signal?: AbortSignal;
+  onToken?: ((id: number) => void | Promise<void>) | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 /** Prompt ids computed in one call: 128 x 152k float32 logits are 78 MB, and longer chunks were hardly faster. */

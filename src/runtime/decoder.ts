@@ -22,11 +22,11 @@ export interface Decoder {
 
 export interface AppendOptions {
   /** Ids computed in one call, so that the logits of a long prompt need not fit in memory at once; default: all. */
-  chunk?: number;
+  chunk?: number | undefined;
   /** `all`: logits [ids, vocabSize]; `last`: those of the last id alone, [vocabSize]. Default: all. */
-  logits?: 'all' | 'last';
+  logits?: 'all' | 'last' | undefined;
   /** Asked before each chunk, so that a long prompt can be interrupted. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** A text in the making: its length and its cache of keys and values. */

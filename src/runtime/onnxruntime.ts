@@ -7,14 +7,14 @@ export type OnnxRuntime = typeof Ort;
 /** Settings of an ONNX Runtime session. */
 export interface SessionSettings {
   /** Threads inside an operator; default: ONNX Runtime's, one a physical core. */
-  threads?: number;
+  threads?: number | undefined;
   /**
    * `all` fuses DequantizeLinear + MatMul into MatMulNBits with int8 activations; to run such a graph as it is written,
    * use `basic`.
    */
-  graphOptimizationLevel?: 'disabled' | 'basic' | 'extended' | 'layout' | 'all';
+  graphOptimizationLevel?: 'disabled' | 'basic' | 'extended' | 'layout' | 'all' | undefined;
   /** Entries of onnxruntime_session_options_config_keys.h, without the leading `session.`. */
-  configEntries?: Record<string, string>;
+  configEntries?: Record<string, string> | undefined;
 }
 
 /** Loads onnxruntime-node at its first use: it is 300 MB that most commands do not need. Throws EnvironmentError. */

@@ -11,7 +11,7 @@ import { endToEnd, type ProbedValue, type ValueProbe } from './value-probe.js';
 export async function openPipelineProbe(
   opened: Package,
   names: ReadonlyMap<string, readonly string[]>,
-  settings: { threads?: number; floatProducts?: boolean } = {},
+  settings: { threads?: number | undefined; floatProducts?: boolean } = {},
 ): Promise<ValueProbe> {
   const { outputs } = opened.genai.model.decoder;
   const files = new Set(pipelineStagesOf(opened.genai).map(({ filename }) => filename));

@@ -5,13 +5,13 @@ import type { SamplingSettings } from './sampler.js';
 /** What a caller asks for; whatever is left out comes from the package. */
 export interface SamplingRequest {
   /** Always the most likely token; not together with temperature, topK or topP. */
-  greedy?: boolean;
+  greedy?: boolean | undefined;
   /** 0: greedy. */
-  temperature?: number;
-  topK?: number;
-  topP?: number;
-  repetitionPenalty?: number;
-  seed?: number;
+  temperature?: number | undefined;
+  topK?: number | undefined;
+  topP?: number | undefined;
+  repetitionPenalty?: number | undefined;
+  seed?: number | undefined;
 }
 
 /**

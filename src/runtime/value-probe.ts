@@ -31,7 +31,7 @@ export interface ValueProbe {
 export async function openValueProbe(
   opened: Package,
   names: readonly string[],
-  settings: { threads?: number; floatProducts?: boolean } = {},
+  settings: { threads?: number | undefined; floatProducts?: boolean } = {},
 ): Promise<ValueProbe> {
   const graphFile = opened.genai.model.decoder.filename ?? 'model.onnx';
   const file = packageFile(opened, graphFile);

@@ -30,7 +30,7 @@ export async function openRows(
 }
 
 interface Opening extends ReaderMeans {
-  room?: KernelRoom;
+  room?: KernelRoom | undefined;
 }
 
 const below = (opening: Opening): Opening => ({ ...opening, level: opening.level.below });

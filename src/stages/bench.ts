@@ -10,15 +10,15 @@ export interface BenchOptions {
   /** Directory of the package. */
   package: string;
   /** Default 128. */
-  promptTokens?: number;
+  promptTokens?: number | undefined;
   /** Default 64; at least 2, so that there is a decode step to time. */
-  newTokens?: number;
+  newTokens?: number | undefined;
   /** Default 5. */
-  runs?: number;
-  threads?: number;
-  signal?: AbortSignal;
+  runs?: number | undefined;
+  threads?: number | undefined;
+  signal?: AbortSignal | undefined;
   /** Told after each run; run 0 warms the file cache up and is not counted. */
-  onRun?: (run: number, runs: number) => void;
+  onRun?: ((run: number, runs: number) => void) | undefined;
 }
 
 /** The middle value of the runs and how far they lie apart. */

@@ -5,12 +5,14 @@ import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { Graph } from '../core/graph.js';
 import { quoted } from '../core/printable.js';
 import type { ProgressListener } from '../core/progress.js';
-import { checkCalibrationOutput, writeCalibration } from '../formats/calibration.js';
+import { writeCalibration } from '../formats/calibration.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { readText } from '../formats/text.js';
 import { readTokenizerFiles } from '../formats/tokenizer-files.js';
 import { logicalTensorsOf } from '../model/logical-tensors.js';
 import { drawGraphs, type Model, openModel, servedPositions } from '../model/model.js';
+import { checkOutputFiles } from '../places/files.js';
+import { makeFolderOf } from '../places/writable.js';
 import { CalibrationCollector, calibratedNames } from '../reference/calibration-collector.js';
 import { evaluate } from '../reference/evaluate.js';
 import { storedWeights } from '../reference/stored-weights.js';
@@ -32,14 +34,14 @@ const BATCH_TOKENS = 2048;
 
 export interface CalibrateOptions {
   /** Text to run the model on, or token ids; without either the bundled text. */
-  text?: string;
-  ids?: number[][];
+  text?: string | undefined;
+  ids?: number[][] | undefined;
   /** Tokens of a sequence; the text is cut into such pieces. */
-  sequenceLength?: number;
+  sequenceLength?: number | undefined;
   /** Tokens read of a text at most. */
-  tokens?: number;
-  onProgress?: ProgressListener;
-  signal?: AbortSignal;
+  tokens?: number | undefined;
+  onProgress?: ProgressListener | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 export interface CalibrateResult {
@@ -211,22 +213,24 @@ function idsOf(file: string): number[][] {
 
 export interface CalibrateRequest extends Omit<CalibrateOptions, 'text' | 'ids'> {
   /** Files to read; without either the bundled text. */
-  textFile?: string;
-  idsFile?: string;
+  textFile?: string | undefined;
+  idsFile?: string | undefined;
   output: string;
-  force?: boolean;
+  force?: boolean | undefined;
 }
 
 /** Checkpoint directory and text file -> calibration file. */
 export async function calibrate(checkpointDir: string, request: CalibrateRequest): Promise<CalibrateResult> {
   const started = performance.now();
   const { textFile, idsFile, output, force, ...options } = request;
-  checkCalibrationOutput(output, force ?? false);
+  const inputs = [checkpointDir, textFile, idsFile].filter((each) => each !== undefined);
+  checkOutputFiles([{ flag: '-o', path: output }], { force: force ?? false, inputs, replacesOwn: false });
   const found = await calibration(openCheckpoint(checkpointDir), {
     ...options,
     text: textFile === undefined ? undefined : readText(textFile),
     ids: idsFile === undefined ? undefined : idsOf(idsFile),
   });
+  makeFolderOf(output);
   writeCalibration(output, found, PERCENTILES);
   return {
     file: output,

@@ -16,6 +16,7 @@ import { find } from '../registry.js';
 import { tokenizerMetadata } from '../runtime/container-tokenizer.js';
 import { resolveSource } from '../sources/resolve.js';
 import { completeConfig } from './complete-config.js';
+import { refuseIdleGlobs } from './idle-flags.js';
 
 const STEM = 'model';
 
@@ -36,6 +37,7 @@ export async function planContainer(
   const config = await completeConfig(checkpoint);
   const logical = withTiedTable(stored, config.tie_word_embeddings === true);
   const { tensors: found, arch, notes } = container.tensors(config, logical);
+  refuseIdleGlobs(options, found.flatMap(namesOf));
   const wanted = options.mix ?? options.args.scheme;
   const contained: Contained[] = [];
   for (const tensor of found) {
@@ -90,6 +92,8 @@ export async function planContainer(
 }
 
 /** The command line names tensors as the checkpoint or as the file does. */
+const namesOf = ({ name, content }: ContainedTensor): string[] => [name, ...('from' in content ? content.from : [])];
+
 function schemeOf(
   tensor: ContainedTensor,
   wanted: string,
@@ -97,7 +101,7 @@ function schemeOf(
   options: QuantizeOptions,
   config: JsonObject,
 ): string {
-  const names = [tensor.name, ...('from' in tensor.content ? tensor.content.from : [])];
+  const names = namesOf(tensor);
   const matches = (glob: string) => names.some((name) => matchesGlob(name, glob));
   const override = options.overrides.findLast(({ pattern }) => matches(pattern));
   if (override) return container.fitting(override.scheme.scheme, tensor);

@@ -5,34 +5,34 @@ import type { ConvertOptions } from '../core/options.js';
 import type { QuantizationAlgorithm, QuantizationArgs, Scheme } from '../core/scheme.js';
 import type { Target } from '../core/target.js';
 import { servedPositions } from '../model/model.js';
-import { find, unknownId } from '../registry.js';
+import { find, spelledId, unknownId } from '../registry.js';
 
 /** What the command line says about a conversion; undefined takes the target's default, then the general one. */
 export interface ConvertRequest {
-  target?: string;
-  weights?: string;
-  embeddings?: string;
-  lmHead?: string;
-  groupSize?: string;
-  asymmetric?: boolean;
-  scales?: 'f32' | 'f16';
-  algorithm?: QuantizationAlgorithm;
-  accuracyLevel?: number;
-  contextLength?: number;
-  prefill?: number;
-  activations?: ConvertOptions['activations'];
-  attention?: ConvertOptions['attention'];
-  mla?: ConvertOptions['mla'];
-  experts?: ConvertOptions['experts'];
+  target?: string | undefined;
+  weights?: string | undefined;
+  embeddings?: string | undefined;
+  lmHead?: string | undefined;
+  groupSize?: string | undefined;
+  asymmetric?: boolean | undefined;
+  scales?: 'f32' | 'f16' | undefined;
+  algorithm?: QuantizationAlgorithm | undefined;
+  accuracyLevel?: number | undefined;
+  contextLength?: number | undefined;
+  prefill?: number | undefined;
+  activations?: ConvertOptions['activations'] | undefined;
+  attention?: ConvertOptions['attention'] | undefined;
+  mla?: ConvertOptions['mla'] | undefined;
+  experts?: ConvertOptions['experts'] | undefined;
   /** Name in Foundry Local's cache. */
-  foundry?: string;
+  foundry?: string | undefined;
   /** As `genai@0.15`. */
-  runtime?: string;
-  only?: string[];
-  skip?: string[];
-  override?: string[];
+  runtime?: string | undefined;
+  only?: string[] | undefined;
+  skip?: string[] | undefined;
+  override?: string[] | undefined;
   /** Refuse config keys that the architecture does not know. */
-  strictConfig?: boolean;
+  strictConfig?: boolean | undefined;
 }
 
 const GENERAL = { weights: 'int4', groupSize: '32', accuracyLevel: 4, prefill: 64 };
@@ -50,12 +50,20 @@ export function groupSize(text: string): Pick<QuantizationArgs, 'strategy' | 'gr
 /** A scheme named on the command line, with the settings that go with it. Float schemes have none. */
 async function schemeArgs(
   flag: string,
-  id: string,
+  spelled: string,
   request: ConvertRequest,
   target: Target,
   group: string,
 ): Promise<QuantizationArgs> {
+  const id = spelledId(spelled);
   const scheme: Scheme | undefined = await find('schemes', id);
+  // Formats of llama.cpp, whose blocks no graph of ONNX reads.
+  if (/^(i?q\d|tq\d)/.test(id)) {
+    throw new UsageError(
+      `--${flag} ${spelled}: is a format of llama.cpp, which an ONNX package cannot hold.`,
+      `halfbyte quantize <checkpoint> --layout gguf --weights ${id}, or --${flag} int4 here.`,
+    );
+  }
   if (!scheme) throw new UsageError(`--${flag} ${id}: ${unknownId('schemes', id)}`, `--${flag} int4.`);
   if (scheme.type === 'float') return scheme.defaults;
   const args: QuantizationArgs = {

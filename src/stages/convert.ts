@@ -9,11 +9,12 @@ import { schemeText } from '../core/scheme-text.js';
 import { startThreadsAhead } from '../engine/threads.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { operatorCounts } from '../graph/print.js';
-import { find } from '../registry.js';
+import { checkOutputDirectory } from '../places/directory.js';
+import { find, spelledId } from '../registry.js';
 import type { ConvertRequest } from './convert-options.js';
-import { type LintReport, lintPlan, packageNotes, refuseErrors, warningsNote } from './lint.js';
+import { type LintReport, lintNotes, lintPlan, refuseErrors } from './lint.js';
 import { plan } from './plan.js';
-import { type WriteSettings, writePackage } from './write.js';
+import { checkSpace, type WriteSettings, writePackage } from './write.js';
 
 /** A plan as people and CI read it. Sizes in bytes. */
 export interface PlanSummary {
@@ -30,7 +31,7 @@ export interface ConvertResult {
   /** The part of the work that this run did, as `1/4`; null for all of it. */
   shard: string | null;
   plan: PlanSummary;
-  /** What the target's rules say about the graphs; null for a target without rules. */
+  /** What the target's rules say about the graphs; null for a target without rules, unless a pass found something. */
   lint: LintReport | null;
   /** Bytes of the finished package, data and graphs; null for a dry run. */
   packageBytes: number | null;
@@ -41,7 +42,7 @@ export interface ConvertSettings extends WriteSettings {
   output: string;
   dryRun: boolean;
   /** File that "halfbyte calibrate" wrote, for targets with integer activations. */
-  calibration?: string;
+  calibration?: string | undefined;
 }
 
 const signature = (value: ValueInfo): string => `${value.name}: ${value.dtype} [${value.shape.join(', ')}]`;
@@ -74,7 +75,7 @@ export function summarize(planned: Plan): PlanSummary {
 async function rangesFor(
   checkpoint: Checkpoint,
   request: ConvertRequest,
-  { calibration: file, dryRun }: ConvertSettings,
+  { calibration: file, dryRun, output, shard }: ConvertSettings,
   onProgress: ProgressListener,
   signal: AbortSignal,
   onNote: ((text: string) => void) | undefined,
@@ -96,8 +97,10 @@ async function rangesFor(
   }
   if (dryRun) return undefined;
   // What does not fit is refused before the model runs.
-  const lint = await lintPlan(await plan(checkpoint, request));
+  const sketch = await plan(checkpoint, request);
+  const lint = await lintPlan(sketch);
   if (lint) refuseErrors(lint);
+  checkSpace(sketch, output, shard);
   const { calibration } = await import('./calibrate.js');
   const found = await calibration(checkpoint, { onProgress, signal });
   const { text, tokens } = found.origin;
@@ -108,14 +111,19 @@ async function rangesFor(
 /** Checkpoint directory -> package directory: open, plan and, unless it is a dry run, write. */
 export async function convert(
   checkpointDir: string,
-  request: ConvertRequest,
+  asked: ConvertRequest,
   settings: ConvertSettings,
   onProgress: ProgressListener,
   signal: AbortSignal,
   onNote?: (text: string) => void,
 ): Promise<ConvertResult> {
+  const request = { ...asked, target: spelledId(asked.target ?? 'cpu') };
+  const { output, force = false, calibration: given } = settings;
+  const inputs = given === undefined ? [checkpointDir] : [checkpointDir, given];
+  if (!settings.dryRun) checkOutputDirectory(output, { force, inputs });
   const checkpoint = openCheckpoint(checkpointDir);
   const inputBytes = checkpoint.files.reduce((sum, file) => sum + file.size, 0);
+  const started = performance.now();
   const threads = settings.dryRun ? undefined : startThreadsAhead(inputBytes, settings.workers, settings.maxMemory);
   try {
     const ranges = await rangesFor(checkpoint, request, settings, onProgress, signal, onNote);
@@ -133,22 +141,14 @@ export async function convert(
     }
     const lint = await lintPlan(planned);
     if (lint) refuseErrors(lint);
-    if (lint && lint.warnings > 0) onNote?.(warningsNote(lint));
-    if (lint) for (const text of packageNotes(lint)) onNote?.(text);
+    if (lint) for (const text of lintNotes(lint)) onNote?.(text);
     const made = { plan: summary, lint };
     if (settings.dryRun) return { package: null, shard: null, ...made, packageBytes: null, seconds: null };
-    const started = performance.now();
+    checkSpace(planned, output, settings.shard);
     const writing = { ...settings, threads };
-    const { complete, packageBytes } = await writePackage(
-      planned,
-      settings.output,
-      writing,
-      onProgress,
-      signal,
-      onNote,
-    );
+    const { complete, packageBytes } = await writePackage(planned, output, writing, onProgress, signal, onNote);
     return {
-      package: complete ? settings.output : null,
+      package: complete ? output : null,
       shard: settings.shard ?? null,
       ...made,
       packageBytes,

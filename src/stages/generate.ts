@@ -14,23 +14,23 @@ export interface GenerateOptions extends SamplingRequest {
   /** Directory of the package. */
   package: string;
   /** Text to continue; this or `ids`. */
-  prompt?: string;
+  prompt?: string | undefined;
   /** Token ids to continue; nothing is added to them. */
-  ids?: readonly number[];
+  ids?: readonly number[] | undefined;
   /** Treats the prompt as what a user says to the model, with the tokenizer's chat template. */
-  chat?: boolean;
+  chat?: boolean | undefined;
   /** System message before it; only with `chat`. */
-  system?: string;
+  system?: string | undefined;
   /** Default 128. */
-  maxNewTokens?: number;
+  maxNewTokens?: number | undefined;
   /** Drafts tokens with the package's multi-token prediction; the text stays that of plain greedy decoding. */
-  speculate?: 'mtp';
-  threads?: number;
-  signal?: AbortSignal;
+  speculate?: 'mtp' | undefined;
+  threads?: number | undefined;
+  signal?: AbortSignal | undefined;
   /** Gets the text as it comes; without a tokenizer the ids, separated by commas. */
-  onText?: (piece: string) => void;
+  onText?: ((piece: string) => void) | undefined;
   /** Makes control characters visible in what `onText` gets, so that a model cannot command the terminal. */
-  forTerminal?: boolean;
+  forTerminal?: boolean | undefined;
 }
 
 export interface GenerateResult {

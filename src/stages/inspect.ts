@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { SIZE_KEYS } from '../blocks/config.js';
 import { unreadKeys } from '../blocks/unknown-keys.js';
 import type { DecoderConfig } from '../core/architecture.js';
+import { formatBytes } from '../core/bytes.js';
 import type { Dtype } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
 import { leftOutText } from '../core/left-out.js';
@@ -10,13 +11,12 @@ import { own } from '../core/own.js';
 import { printableLines, shown } from '../core/printable.js';
 import { schemeText } from '../core/scheme-text.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
-import { MANIFEST } from '../formats/manifest.js';
+import { MANIFEST, type Manifest } from '../formats/manifest.js';
 import { packageManifestOf } from '../formats/manifest-reader.js';
 import { isPackage, openPackage } from '../formats/package-reader.js';
 import { coverageOf } from '../model/coverage.js';
 import { layoutOf, logicalTensors, withTiedTable } from '../model/logical-tensors.js';
 import { drawGraphs, openModel, servedPositions } from '../model/model.js';
-import { formatBytes } from '../report/bytes.js';
 import { describeLint, type LintReport } from './lint.js';
 import { lintPackage } from './lint-package.js';
 
@@ -47,7 +47,7 @@ export interface PackageInspection {
   graphs: { file: string; operators: Record<string, number> }[];
   schemes: Record<string, { weights: number; bytes: number }>;
   files: { name: string; size: number }[];
-  totals: { parameters: number; weightBytes: number; bitsPerWeight: number };
+  totals: Manifest['totals'];
 }
 
 /** A package held to the rules of a device, whichever tool made it. */

@@ -5,22 +5,24 @@ import type { QuantizeReport } from '../core/quantize-report.js';
 import { collect } from '../engine/execute.js';
 import { parseSize } from '../engine/memory.js';
 import { openOutput } from '../engine/output.js';
+import { checkOutputFiles } from '../places/files.js';
 import { quantizeReportFiles } from '../report/quantize-files.js';
 import { quantizeText } from '../report/quantize-text.js';
+import { reportPlaces } from './quantize.js';
 import { parseQuantizeGate } from './quantize-gates.js';
 import { quantizeReport } from './quantize-report.js';
 import { encodedModels, finish } from './write.js';
 
 export interface MergeSettings {
-  force?: boolean;
-  workers?: number;
+  force?: boolean | undefined;
+  workers?: number | undefined;
   /** As `200MiB`. */
-  maxMemory?: string;
+  maxMemory?: string | undefined;
   /** Demands of a quantized checkpoint, as `sqnr_db>18`, and files for its error report. */
-  gates?: string[];
-  reports?: string[];
+  gates?: string[] | undefined;
+  reports?: string[] | undefined;
   /** The command line, for the report. */
-  reproduce?: string;
+  reproduce?: string | undefined;
 }
 
 export interface MergeResult {
@@ -46,6 +48,7 @@ export async function merge(
   const started = performance.now();
   const gates = (settings.gates ?? []).map(parseQuantizeGate);
   const reports = quantizeReportFiles(settings.reports ?? []);
+  checkOutputFiles(reportPlaces(settings.reports), { force: settings.force ?? false, inputs: [] });
   const maxMemory = settings.maxMemory === undefined ? undefined : parseSize(settings.maxMemory);
   const output = openOutput(directory, { force: settings.force ?? false, inputs: [], merge: true });
   try {

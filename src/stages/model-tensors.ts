@@ -1,3 +1,4 @@
+import { formatBytes } from '../core/bytes.js';
 import type { Checkpoint } from '../core/checkpoint.js';
 import { InvalidInputError } from '../core/errors.js';
 import type { Weight } from '../core/graph.js';
@@ -9,7 +10,6 @@ import { checkCoverage, checkShape, isZeroBias } from '../model/coverage.js';
 import { withTiedTable } from '../model/logical-tensors.js';
 import { drawGraphs, openModel } from '../model/model.js';
 import { ids } from '../registry.js';
-import { formatBytes } from '../report/bytes.js';
 import { resolveSource } from '../sources/resolve.js';
 
 /** A tensor of a checkpoint and what it is to the model; undefined for vectors and for what is no matrix of two axes. */

@@ -3,6 +3,7 @@ import type { Calibration } from '../core/calibration.js';
 import type { Checkpoint, FileRange } from '../core/checkpoint.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { Graph } from '../core/graph.js';
+import type { Finding } from '../core/lint.js';
 import type { ConvertOptions } from '../core/options.js';
 import type { Job, Plan, PlannedGraph } from '../core/plan.js';
 import type { Target, TargetStage } from '../core/target.js';
@@ -13,14 +14,17 @@ import { foundryModel } from '../formats/foundry-model.js';
 import { genaiConfig } from '../formats/genai-config.js';
 import { genaiPipelineConfig } from '../formats/genai-pipeline.js';
 import { transformersJsConfig } from '../formats/transformers-js-config.js';
+import { runPasses } from '../graph/pass.js';
 import { checkCoverage, checkShape } from '../model/coverage.js';
 import { activationsLost, layoutOf, logicalTensorsOf } from '../model/logical-tensors.js';
 import { drawGraphs, type Model, openModel, servedPositions } from '../model/model.js';
 import { find, unknownId } from '../registry.js';
 import { resolveSource } from '../sources/resolve.js';
-import { type ConvertRequest, convertOptions } from './convert-options.js';
+import { type ConvertRequest, convertOptions, splitOverride } from './convert-options.js';
 import { DataLayout, type PlannedWeight } from './data-layout.js';
+import { refuseIdleForms, refuseIdleGlobs, refuseIdleSettings } from './idle-flags.js';
 import { gridOverrides, gridToKeep } from './kept-grids.js';
+import { unfusedFinding } from './lint.js';
 
 const productOf = (shape: number[]) => shape.reduce((product, each) => product * each, 1);
 
@@ -74,12 +78,15 @@ export async function plan(
   tellShorterContext(request, model, note);
   const drawn = drawGraphs(model, options.contextLength);
   checkCoverage(model, Object.values(drawn), logical, note);
+  refuseIdleFlags(request, target, options, Object.values(drawn));
 
   const layout = new DataLayout();
   const graphs: PlannedGraph[] = [];
+  const findings: Finding[] = [];
   for (const [name, graph] of Object.entries(drawn)) {
     for (const stage of target.stages(options, name, calibration?.ranges)) {
-      const lowered = stage.passes.reduce((current, pass) => pass(current), graph);
+      const { graph: lowered, unfused } = runPasses(graph, stage.passes);
+      findings.push(...unfused.map((each) => unfusedFinding(stage.file, each)));
       graphs.push({
         file: stage.file,
         graph: lowered,
@@ -107,8 +114,19 @@ export async function plan(
     copies: checkpoint.companions,
     totals: totalsOf(layout.jobs),
     ...(calibration && options.activations === 'uint16' ? { calibration: calibration.origin } : {}),
+    findings,
     unreadConfigKeys,
   };
+}
+
+function refuseIdleFlags(request: ConvertRequest, target: Target, options: ConvertOptions, drawn: Graph[]): void {
+  const { weights, embeddings, lmHead, overrides } = options;
+  refuseIdleForms(request, target.defaults, drawn);
+  refuseIdleSettings(request, [weights, embeddings, lmHead, ...overrides.map(({ scheme }) => scheme)]);
+  const { only, skip, override = [] } = request;
+  const matrices = drawn.flatMap((graph) => Object.values(graph.weights).filter(({ role }) => role !== 'float'));
+  const names = matrices.map(({ name }) => name);
+  refuseIdleGlobs({ only, skip, overrides: override.map(splitOverride) }, names);
 }
 
 function refuseUnread(keys: string[], family: string): never {

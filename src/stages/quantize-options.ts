@@ -4,26 +4,26 @@ import type { Layout } from '../core/layout.js';
 import type { QuantizeOptions } from '../core/options.js';
 import type { QuantizationAlgorithm, QuantizationArgs } from '../core/scheme.js';
 import { parseSize } from '../engine/memory.js';
-import { find, ids, unknownId } from '../registry.js';
+import { find, ids, spelledId, unknownId } from '../registry.js';
 import { groupSize, splitOverride } from './convert-options.js';
 
 /** What the command line says about a quantization; undefined takes the layout's default. */
 export interface QuantizeRequest {
   layout: string;
-  weights?: string;
-  strategy?: QuantizationArgs['strategy'];
-  groupSize?: string;
-  asymmetric?: boolean;
-  scales?: 'f32' | 'f16' | 'bf16' | 'e8m0';
-  algorithm?: QuantizationAlgorithm;
-  only?: string[];
-  skip?: string[];
-  override?: string[];
-  preset?: 'mixed';
+  weights?: string | undefined;
+  strategy?: QuantizationArgs['strategy'] | undefined;
+  groupSize?: string | undefined;
+  asymmetric?: boolean | undefined;
+  scales?: 'f32' | 'f16' | 'bf16' | 'e8m0' | undefined;
+  algorithm?: QuantizationAlgorithm | undefined;
+  only?: string[] | undefined;
+  skip?: string[] | undefined;
+  override?: string[] | undefined;
+  preset?: 'mixed' | undefined;
   /** Goes by the names of tensors where the family is not drawn. */
-  unknownArchitecture?: boolean;
+  unknownArchitecture?: boolean | undefined;
   /** As `5GB`. */
-  maxShardSize?: string;
+  maxShardSize?: string | undefined;
 }
 
 const SCALES = { f32: 'F32', f16: 'F16', bf16: 'BF16', e8m0: 'F8_E8M0' } as const;
@@ -36,7 +36,8 @@ export async function writtenLayouts(): Promise<string[]> {
 }
 
 /** The layout that a request names. Throws UsageError. */
-export async function dressingOf({ layout }: QuantizeRequest): Promise<Dressing> {
+export async function dressingOf({ layout: spelled }: QuantizeRequest): Promise<Dressing> {
+  const layout = spelledId(spelled);
   const found: Layout | undefined = await find('layouts', layout);
   if (found?.dressing) return found.dressing;
   const written = await writtenLayouts();
@@ -46,13 +47,13 @@ export async function dressingOf({ layout }: QuantizeRequest): Promise<Dressing>
 
 /** Completes what the command line says with the defaults of layout and scheme. Throws UsageError. */
 export async function quantizeOptions(request: QuantizeRequest, dressing: Dressing): Promise<QuantizeOptions> {
-  const weights = request.weights ?? dressing.defaults.scheme;
+  const weights = spelledId(request.weights ?? dressing.defaults.scheme);
   const mixes = dressing.container?.mixes ?? {};
   const mix = Object.hasOwn(mixes, weights) ? weights : undefined;
   const args = await settings('--weights', mix ? mixes[mix] : weights, request, dressing);
   const overrides = (request.override ?? []).map(splitOverride).map(async ({ pattern, id }) => ({
     pattern,
-    scheme: await settings('--override', id, request, dressing),
+    scheme: await settings('--override', spelledId(id), request, dressing),
   }));
   if (request.preset === 'mixed' && args.scheme !== 'int4') {
     throw new UsageError(
@@ -62,7 +63,7 @@ export async function quantizeOptions(request: QuantizeRequest, dressing: Dressi
   }
   const maxShardSize = request.maxShardSize ?? (dressing.container ? undefined : '5GB');
   return {
-    layout: request.layout,
+    layout: spelledId(request.layout),
     args,
     only: request.only ?? [],
     skip: request.skip ?? [],
@@ -81,8 +82,11 @@ async function settings(
   dressing: Dressing,
 ): Promise<QuantizationArgs> {
   const scheme = await find('schemes', id);
-  if (!scheme)
-    throw new UsageError(`${flag} ${id}: ${unknownId('schemes', id)}`, `${flag} ${dressing.defaults.scheme}.`);
+  if (!scheme) {
+    const mixes = Object.keys(dressing.container?.mixes ?? {});
+    const also = mixes.length > 0 ? ` As mixes of them: ${mixes.join(', ')}.` : '';
+    throw new UsageError(`${flag} ${id}: ${unknownId('schemes', id)}${also}`, `${flag} ${dressing.defaults.scheme}.`);
+  }
   const { defaults } = dressing;
   const isOfSameType = (await find('schemes', defaults.scheme))?.type === scheme.type && scheme.type === 'int';
   // schemes of a container have their own settings, which nothing changes

@@ -20,6 +20,7 @@ import { activationsLost, layoutOf, logicalTensors } from '../model/logical-tens
 import { find } from '../registry.js';
 import { askedModules, type EngineModule, settingsKey, type Wanted } from './asked-modules.js';
 import { planContainer } from './container-plan.js';
+import { refuseIdleGlobs } from './idle-flags.js';
 import { gridToKeep } from './kept-grids.js';
 import { type ModelTensor, modelTensors } from './model-tensors.js';
 
@@ -62,6 +63,7 @@ export async function planQuantize(
     const contained = await planContainer(checkpoint, logical, dressing.container, options);
     return { ...contained, leftBehind: leftBehind(checkpoint, logical) };
   }
+  refuseIdleGlobs(options, [...logical.keys()]);
   const { layout } = await layoutOf(checkpoint);
   const lost = (layout.activations?.(checkpoint.config) ?? []).filter(
     (each) => each !== dressing.activations?.(options.args),

@@ -7,26 +7,29 @@ import type { QuantizeReport } from '../core/quantize-report.js';
 import { schemeText } from '../core/scheme-text.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { withOwnHead } from '../model/stored-head.js';
+import { checkOutputDirectory } from '../places/directory.js';
+import { checkOutputFiles, type OutputFile } from '../places/files.js';
 import { quantizeReportFiles } from '../report/quantize-files.js';
 import { quantizeText } from '../report/quantize-text.js';
+import { refuseIdleSettings } from './idle-flags.js';
 import { parseQuantizeGate } from './quantize-gates.js';
 import { dressingOf, type QuantizeRequest, quantizeOptions } from './quantize-options.js';
 import { planQuantize } from './quantize-plan.js';
 import { type MeasuredErrors, measured, quantizeReport } from './quantize-report.js';
 import { withSharedScales } from './shared-scales.js';
-import { type WriteSettings, writePackage } from './write.js';
+import { checkSpace, type WriteSettings, writePackage } from './write.js';
 
 export interface QuantizeSettings extends WriteSettings {
   output: string;
   dryRun: boolean;
   /** Whether what rounding takes is measured; default true. */
-  errors?: boolean;
+  errors?: boolean | undefined;
   /** Demands of every tensor or of the total, as `sqnr_db>18`. */
-  gates?: string[];
+  gates?: string[] | undefined;
   /** Files for the report, .html or .json. */
-  reports?: string[];
+  reports?: string[] | undefined;
   /** The command line, for the report. */
-  reproduce?: string;
+  reproduce?: string | undefined;
 }
 
 export interface QuantizeResult {
@@ -53,11 +56,16 @@ export async function quantize(
   signal: AbortSignal,
   onNote: (text: string) => void = () => {},
 ): Promise<QuantizeResult> {
+  const started = performance.now();
   const { gates, reports } = reporting(settings);
+  const demand = { force: settings.force ?? false, inputs: [checkpointDir] };
+  if (!settings.dryRun) checkOutputDirectory(settings.output, demand);
+  checkOutputFiles(reportPlaces(settings.reports), demand);
   const checkpoint = withOwnHead(openCheckpoint(checkpointDir), onNote);
   for (const text of checkpoint.notes ?? []) onNote(text);
   const dressing = await dressingOf(request);
   const options = await quantizeOptions(request, dressing);
+  refuseIdleSettings(request, [options.args, ...options.overrides.map(({ scheme }) => scheme)]);
   const isGridLeftOpen =
     request.groupSize === undefined && request.asymmetric === undefined && request.strategy === undefined;
   const { plan, leftBehind, notes = [] } = await planQuantize(checkpoint, dressing, options, isGridLeftOpen, onNote);
@@ -81,11 +89,11 @@ export async function quantize(
     );
   }
   const rounded = plan.jobs.filter(({ source, keepCodes, layout }) => source.kind === 'packed' && layout && !keepCodes);
-  if (rounded.length > 0 && request.layout !== 'plain') {
+  if (rounded.length > 0 && options.layout !== 'plain') {
     onNote(`rounded again, since the grids differ: ${listed(rounded.map(({ name }) => name))}`);
   }
   const result = {
-    layout: request.layout,
+    layout: options.layout,
     tensors: plan.tensors,
     files: plan.files,
     totals: plan.totals,
@@ -94,7 +102,7 @@ export async function quantize(
   if (settings.dryRun) {
     return { ...result, shard: null, checkpoint: null, checkpointBytes: null, seconds: null, report: null };
   }
-  const started = performance.now();
+  checkSpace(plan, settings.output, settings.shard);
   const isMeasured = settings.errors ?? true;
   const jobs = await withSharedScales(plan.jobs, dressing, onProgress, signal);
   const complete = isMeasured ? measured({ ...plan, jobs }) : { ...plan, jobs };
@@ -127,6 +135,10 @@ function leftUndivided({ tensors, options: { only, skip } }: QuantizePlan): stri
     .filter(({ name }) => !isAsked(name))
     .map(({ name, shape }) => `${name} [${shape.join(', ')}]`);
 }
+
+/** Where `--report` writes. */
+export const reportPlaces = (paths: readonly string[] = []): OutputFile[] =>
+  paths.map((path) => ({ flag: '--report', path }));
 
 /** Reads and checks what is asked of the error report, before any work. */
 function reporting({ errors = true, gates = [], reports = [], shard, dryRun }: QuantizeSettings) {

@@ -41,7 +41,7 @@ export async function withSharedScales(
     files.close();
   }
   return jobs.map((job) =>
-    needing.has(job) ? { ...job, scheme: { ...job.scheme, amax: greatest.get(keyOf(job)) } } : job,
+    needing.has(job) ? { ...job, scheme: { ...job.scheme, amax: greatest.get(keyOf(job)) as number } } : job,
   );
 }
 

@@ -5,24 +5,25 @@ import { VERSION } from '../core/version.js';
 import { digestOfBytes, digestOfFile } from '../engine/digest.js';
 import { type ExecutionResult, execute } from '../engine/execute.js';
 import { parseSize } from '../engine/memory.js';
-import { type Output, openOutput } from '../engine/output.js';
+import { type Output, openOutput, temporaryName } from '../engine/output.js';
 import { parseShard } from '../engine/shard.js';
 import type { Threads } from '../engine/threads.js';
 import { sha256OfFile, sizeOfFile } from '../formats/file-digest.js';
 import { MANIFEST, type Manifest, manifest } from '../formats/manifest.js';
+import { bytesInPlace, checkFreeSpace } from '../places/writable.js';
 import { errorsByName, type MeasuredErrors } from './quantize-report.js';
 
 /** How a plan is executed; nothing here changes a byte of the package, but for the SHA-256 sums in its manifest. */
 export interface WriteSettings {
-  force?: boolean;
-  workers?: number;
+  force?: boolean | undefined;
+  workers?: number | undefined;
   /** As `200MiB`. */
-  maxMemory?: string;
+  maxMemory?: string | undefined;
   /** As `1/4`. */
-  shard?: string;
-  sha256?: boolean;
+  shard?: string | undefined;
+  sha256?: boolean | undefined;
   /** Worker threads that were started while the plan was made. */
-  threads?: Threads;
+  threads?: Threads | undefined;
   /** Looks at what rounding took before the package gets its name; false refuses it and keeps the finished work. */
   accepts?(errors: MeasuredErrors): boolean;
 }
@@ -33,6 +34,20 @@ export interface Written {
   errors: MeasuredErrors;
   /** Bytes of all files of the package; of a shard's package, of its data files. */
   packageBytes: number;
+}
+
+/**
+ * Throws EnvironmentError where the disk has no room for what a plan writes, or for a shard's part of it. What an
+ * interrupted run has left counts as written.
+ */
+export function checkSpace(plan: Plan | QuantizePlan, directory: string, shard?: string): void {
+  const { count } = shard === undefined ? { count: 1 } : parseShard(shard);
+  const folder = join(temporaryName(directory), 'package');
+  const texts = plan.texts.reduce((sum, { content }) => sum + content.length, 0);
+  const copies = plan.copies.reduce((sum, name) => sum + sizeOfFile(join(plan.checkpoint.dir, name)), 0);
+  const data = plan.files.reduce((sum, { nbytes }) => sum + nbytes, 0);
+  const missing = Math.ceil((data - bytesInPlace(folder, plan.files)) / count);
+  checkFreeSpace(folder, missing + texts + copies, `-o ${directory}`);
 }
 
 /** Executes a plan into a directory that gets its name when everything is in it. */

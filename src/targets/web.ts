@@ -1,7 +1,8 @@
 import { InvalidInputError, UsageError } from '../core/errors.js';
-import type { Graph, Pass } from '../core/graph.js';
+import type { Pass } from '../core/graph.js';
 import type { ConvertOptions } from '../core/options.js';
 import type { Target } from '../core/target.js';
+import { pass } from '../graph/pass.js';
 import { float } from '../graph/rewrite.js';
 import { FLOAT16 } from '../passes/assign_schemes.js';
 import { halfActivations } from '../passes/half_activations.js';
@@ -25,9 +26,8 @@ function refuse({ name }: { name: string }, what: string): never {
 }
 
 /** What ONNX Runtime Web's WebGPU provider does not run, or runs wrongly without a word. */
-const refuseForBrowsers =
-  (options: ConvertOptions): Pass =>
-  (graph: Graph) => {
+const refuseForBrowsers = (options: ConvertOptions): Pass =>
+  pass({ name: 'refuse_for_browsers', removes: ['halfbyte.Experts'], leaves: [] }, (graph) => {
     for (const node of graph.nodes) {
       if (node.domain !== 'halfbyte') continue;
       if (node.op === 'Experts') refuse(node, 'WebGPU has neither QMoE with router weights nor room for their buffers');
@@ -37,14 +37,14 @@ const refuseForBrowsers =
       }
     }
     return graph;
-  };
+  });
 
 /**
  * transformers.js and ONNX Runtime Web, in WebAssembly and on WebGPU: the graph of the CPU under the Hub's names, with
  * embeddings as floats, since GatherBlockQuantized is not in the WebGPU builds, and data files that browsers can hold.
  */
 export default {
-  defaults: { embeddings: FLOAT16 },
+  defaults: { embeddings: FLOAT16, activations: 'f32' },
   opsets: OPSETS,
   operators: OPERATORS,
   transformersJs: true,

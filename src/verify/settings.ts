@@ -5,8 +5,8 @@ import type { SetRequest } from './tokens/choose-sets.js';
 export interface VerifySettings extends SetRequest {
   /** Whether the command line says what is good enough. */
   isGated: boolean;
-  save?: SaveSettings;
-  threads?: number;
-  signal?: AbortSignal;
+  save?: SaveSettings | undefined;
+  threads?: number | undefined;
+  signal?: AbortSignal | undefined;
   onProgress: ProgressListener;
 }

@@ -68,7 +68,7 @@ test('a defect shows where it happened when debugging', async () => {
 test('a result is printed, and under --json is the only output', async () => {
   const [plain, json] = await Promise.all([run([]), run(['--json'])]);
   assert.equal([plain.code, plain.stdout, plain.stderr], [0, 'answer 42\n', 'a note\n']);
-  assert.equal([json.code, JSON.parse(json.stdout), json.stderr], [0, { answer: 42 }, '']);
+  assert.equal([json.code, JSON.parse(json.stdout), json.stderr], [0, { answer: 42, notes: ['a note'] }, '']);
 });
 
 test('--quiet drops notes and keeps results', async () => {
@@ -79,7 +79,7 @@ test('--quiet drops notes and keeps results', async () => {
 test('a failed verdict exits with 1 and is still printed', async () => {
   const [plain, json] = await Promise.all([run(['--verdict', 'fail']), run(['--verdict', 'fail', '--json'])]);
   assert.equal([plain.code, plain.stdout], [1, 'answer 42\n']);
-  assert.equal([json.code, JSON.parse(json.stdout)], [1, { answer: 42 }]);
+  assert.equal([json.code, JSON.parse(json.stdout)], [1, { answer: 42, notes: ['a note'] }]);
 });
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { EnvironmentError, InvalidInputError, UsageError } from '../../src/core/errors.js';
+import type { Plan } from '../../src/core/plan.js';
 import { xxh64 } from '../../src/core/xxh64.js';
 import { collect } from '../../src/engine/execute.js';
 import { BEST_BUFFER, parseSize, planMemory } from '../../src/engine/memory.js';
@@ -77,7 +78,7 @@ test('workers, memory and shards change no byte', async () => {
     await merge(path);
   }
   const [first, ...others] = paths.map((path) => Workbench.files(path));
-  assert.equal(Object.keys(first), ['ends.data', 'manifest.json', 'model.onnx.data']);
+  assert.equal(Object.keys(first), ['ends.data', 'halfbyte.json', 'model.onnx.data']);
   for (const [i, files] of others.entries()) {
     delete files['tokenizer.json'];
     for (const name of Object.keys(first)) assert.ok(files[name] === first[name], `${paths[i + 1]}: ${name}`);
@@ -90,8 +91,8 @@ async function merge(path: string): Promise<void> {
   const output = openOutput(path, { force: false, inputs: [], merge: true });
   try {
     const { plan, identity } = output.readPlan()!;
-    const { digests } = await collect(plan, identity, output, { workers: 0 });
-    output.writeFile('manifest.json', JSON.stringify(digests));
+    const result = await collect(plan, identity, output, { workers: 0 });
+    output.writeFile('halfbyte.json', Workbench.manifest(plan as Plan, result));
     output.commit();
   } finally {
     output.release();

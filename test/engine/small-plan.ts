@@ -8,9 +8,12 @@ import type { QuantizationArgs } from '../../src/core/scheme.js';
 import type { WeightSource } from '../../src/core/weights.js';
 import { type ExecuteOptions, type ExecutionResult, execute } from '../../src/engine/execute.js';
 import { type OutputOptions, openOutput } from '../../src/engine/output.js';
+import { MANIFEST } from '../../src/formats/manifest.js';
 import { find } from '../../src/registry.js';
 import { resolveSource } from '../../src/sources/resolve.js';
 import { randomBytes } from '../sources/stored.js';
+
+const ours = { tool: { name: 'halfbyte' } };
 
 /** A directory with a small checkpoint of raw tensors, a plan for it, and room for packages. */
 export class Workbench {
@@ -32,7 +35,7 @@ export class Workbench {
       const result = await execute(plan, output, { workers: 0, ...options });
       if (!result.complete) output.release();
       else {
-        output.writeFile('manifest.json', JSON.stringify(result.digests));
+        output.writeFile(MANIFEST, Workbench.manifest(plan, result));
         output.commit();
       }
       return result;
@@ -40,6 +43,18 @@ export class Workbench {
       output.release();
       throw error;
     }
+  }
+
+  /** What tells that the files of a plan are ours, with their digests. */
+  static manifest({ files }: Plan, { digests }: ExecutionResult): string {
+    return JSON.stringify({ ...ours, files: files.map(({ name }) => ({ name })), digests });
+  }
+
+  /** Makes a directory that holds `old.txt` and a manifest of ours that lists it. */
+  static writeOld(dir: string): void {
+    mkdirSync(dir);
+    writeFileSync(join(dir, 'old.txt'), 'old');
+    writeFileSync(join(dir, MANIFEST), JSON.stringify({ ...ours, files: [{ name: 'old.txt' }] }));
   }
 
   /** Every file of a directory with its bytes. */

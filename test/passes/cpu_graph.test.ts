@@ -7,6 +7,7 @@ import type { Graph } from '../../src/core/graph.js';
 import type { JsonObject } from '../../src/core/json.js';
 import type { ConvertOptions } from '../../src/core/options.js';
 import type { QuantizationArgs } from '../../src/core/scheme.js';
+import { runPasses } from '../../src/graph/pass.js';
 import { operatorCounts, printGraph } from '../../src/graph/print.js';
 import { FLOAT32 } from '../../src/passes/assign_schemes.js';
 import cpu from '../../src/targets/cpu.js';
@@ -33,7 +34,7 @@ function lower(architecture: Architecture<never>, json: JsonObject, scheme: Quan
     experts: 'qmoe',
   };
   const drawn = (architecture as unknown as Architecture).build(config, { contextLength: 64 });
-  return cpu.stages(options, 'decoder')[0].passes.reduce((graph, pass) => pass(graph), drawn);
+  return runPasses(drawn, cpu.stages(options, 'decoder')[0].passes).graph;
 }
 
 const distill: JsonObject = {

@@ -49,7 +49,7 @@ export async function run(
   op: SemanticOperator,
   inputs: (Activation | WeightRows | undefined)[],
   attributes: Record<string, Attribute> = {},
-  { lengths, ids, margins }: { lengths?: number[]; ids?: number[]; margins?: RoutingMargin[] } = {},
+  { lengths, ids, margins }: { lengths?: number[] | undefined; ids?: number[]; margins?: RoutingMargin[] } = {},
 ): Promise<Activation[]> {
   const first = inputs.find((each): each is Activation => each !== undefined && 'data' in each);
   const tokens = ids?.length ?? first!.data.length / first!.width;

@@ -158,7 +158,9 @@ test('signed symmetric codes have scales above 0, as an NPU needs them', async (
     for (const group_size of [16, undefined]) {
       for (const scale_dtype of ['F32', 'F16'] as const) {
         const strategy = group_size ? 'group' : 'channel';
-        const args: QuantizationArgs = { ...base, scheme, strategy, group_size, scale_dtype, signed: true };
+        const { group_size: _, ...ungrouped } = base;
+        const grouped = group_size ? { ...ungrouped, group_size } : ungrouped;
+        const args: QuantizationArgs = { ...grouped, scheme, strategy, scale_dtype, signed: true };
         const matrix = weights(6 * 48);
         matrix.fill(0, 48, 96);
         const { packed, values } = await quantize(matrix, 48, args);
@@ -185,7 +187,7 @@ test('settings that do not exist are refused', async () => {
   const { check } = (await find('schemes', 'int4'))!;
   const refused: Partial<QuantizationArgs>[] = [
     { group_size: 48 },
-    { group_size: undefined },
+    { group_size: undefined as unknown as number },
     { strategy: 'block' },
     { scale_dtype: 'F8_E8M0' },
   ];

@@ -243,12 +243,13 @@ test('what cannot be calibrated on is refused before anything is written', async
     /5000 ids/,
   );
   await expectRefusal(on('qwen3', { output: work }), UsageError, /is a directory/);
-  await expectRefusal(on('qwen3', { output: join(work, 'no', 'such') }), UsageError, /there is no directory/);
+  await expectRefusal(on('qwen3', { output: join(text, 'below') }), UsageError, /some\.txt is a file, not a folder/);
   assert.not(existsSync(output));
-  await expectRefusal(calibrate(fixture('qwen3'), { output: text }), UsageError, /exists already/);
+  await expectRefusal(calibrate(fixture('qwen3'), { output: text }), UsageError, /did not write it/);
   assert.is(readFileSync(text, 'utf8'), 'some text');
   await calibrate(fixture('qwen3'), { output: text, force: true, tokens: 8 });
   assert.is(readCalibration(text).origin.tokens, 8);
+  await expectRefusal(calibrate(fixture('qwen3'), { output: text }), UsageError, /exists already/);
 });
 
 test('a model that computes infinities is named', async () => {

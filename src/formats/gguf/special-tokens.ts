@@ -56,7 +56,7 @@ export function specialTokenKeys(files: TokenizerFiles, added: AddedToken[], con
 }
 
 /** The special tokens that a post-processor puts before and after a text. */
-function templateOf(processor: Json | undefined): { first?: string; last?: string } | undefined {
+function templateOf(processor: Json | undefined): { first: string | undefined; last: string | undefined } | undefined {
   if (!isObject(processor)) return undefined;
   const all = Array.isArray(processor.processors) ? processor.processors.filter(isObject) : [processor];
   const single = all.find((each) => each.type === 'TemplateProcessing')?.single;

@@ -8,8 +8,8 @@ export type MlxMode = (typeof MLX_MODES)[number];
 
 /** Settings of a matrix in config.json. */
 export interface MlxSettings {
-  bits?: number;
-  group_size?: number;
+  bits?: number | undefined;
+  group_size?: number | undefined;
   mode: Json;
 }
 

@@ -12,11 +12,11 @@ export interface IntegerRows {
   /** [count, groups]. */
   scales: Float32Array;
   /** Unsigned codes, one a byte [count, groups]; undefined where each is 2^(bits-1). */
-  zeroPoints?: Uint8Array;
+  zeroPoints?: Uint8Array | undefined;
   /** Columns of a group. */
   groupSize: number;
   /** The group of each column where columns do not follow their groups in order. */
-  groupOf?: Int32Array;
+  groupOf?: Int32Array | undefined;
 }
 
 /** Scales as float32. */

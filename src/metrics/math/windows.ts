@@ -9,9 +9,9 @@ export interface WindowOptions {
   /** Tokens of a window, the leading one included. */
   length: number;
   /** Put before every window's text (bos); without it a window is text alone and its first token isn't predicted. */
-  leading?: number;
+  leading?: number | undefined;
   /** At most so many windows, from the start of the text. */
-  count?: number;
+  count?: number | undefined;
 }
 
 /** Cuts ids into windows that don't overlap, in their order; an incomplete last one is dropped. */

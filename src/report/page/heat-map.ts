@@ -12,7 +12,7 @@ export interface HeatMap {
   rows: readonly string[];
   columns: readonly string[];
   /** What it shows, for screen readers. */
-  title?: string;
+  title?: string | undefined;
   /** What columns are, as `layer`. */
   columnTitle: string;
   /** null where there is no such thing. */
@@ -23,7 +23,7 @@ export interface HeatMap {
   /** A value as the legend prints it. */
   format(value: number): string;
   /** What a value of Infinity is called in the legend, as `exact`; left out where there is none. */
-  unlimited?: string;
+  unlimited?: string | undefined;
 }
 
 const STEPS = 9;

@@ -38,6 +38,7 @@ export function page({ title, heading, style, lead, figures = [], sections, foot
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="generator" content="halfbyte">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${title}</title>

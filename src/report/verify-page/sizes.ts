@@ -1,5 +1,5 @@
+import { formatBytes } from '../../core/bytes.js';
 import type { SchemeSize, VerifyReport } from '../../core/verify-report.js';
-import { formatBytes } from '../bytes.js';
 import { grouped, percent } from '../numbers.js';
 import { html, type Markup } from '../page/markup.js';
 import { type Cell, table } from '../page/table.js';

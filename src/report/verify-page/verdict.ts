@@ -1,5 +1,5 @@
+import { formatBytes } from '../../core/bytes.js';
 import type { Comparison, Verdict, VerifyReport } from '../../core/verify-report.js';
-import { formatBytes } from '../bytes.js';
 import { digits, percent } from '../numbers.js';
 import { type Content, html, type Markup } from '../page/markup.js';
 import { badge, TONES } from './marks.js';
@@ -42,8 +42,8 @@ function subjectLine({ subject, reference }: VerifyReport): Content {
 interface Card {
   value: Content;
   label: string;
-  detail?: string;
-  tone?: string;
+  detail?: string | undefined;
+  tone?: string | undefined;
 }
 
 /** The numbers that people ask for first. KL, agreement and perplexity are coloured only where a gate judges them. */

@@ -3,6 +3,7 @@ import type { Pass, ValueRange } from '../../core/graph.js';
 import type { JsonObject } from '../../core/json.js';
 import type { ConvertOptions } from '../../core/options.js';
 import type { TargetStage } from '../../core/target.js';
+import { pass } from '../../graph/pass.js';
 import { activationQdq, withRanges } from '../../passes/activation_qdq.js';
 import { assignSchemes } from '../../passes/assign_schemes.js';
 import { fuseGroupQueryAttentionStatic } from '../../passes/fuse_gqa_static.js';
@@ -27,14 +28,20 @@ const setOpsets = stampOpsets(PIPELINE_OPSETS);
 /** Operators of the layers that have no static form here. */
 const WITHOUT_STATIC_FORM = ['LatentAttention', 'Router', 'Experts'];
 
-const refuseDynamicLayers: Pass = (graph) => {
+const STATIC_LAYERS = {
+  name: 'refuse_dynamic_layers',
+  removes: WITHOUT_STATIC_FORM.map((op) => `halfbyte.${op}`),
+  leaves: [],
+};
+
+const refuseDynamicLayers = pass(STATIC_LAYERS, (graph) => {
   const found = graph.nodes.find((node) => WITHOUT_STATIC_FORM.includes(node.op));
   if (!found) return graph;
   throw new InvalidInputError(
     `${found.name}: the layers of this model use ${found.op}, which has no form as a static graph.`,
     'convert it with --target cpu.',
   );
-};
+});
 
 /** The passes that turn a drawn decoder into a static graph of its layers for calls of `tokens` tokens. */
 function layerPasses(options: ConvertOptions, tokens: number, ranges: Record<string, ValueRange> | undefined): Pass[] {

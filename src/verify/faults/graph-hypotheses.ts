@@ -33,7 +33,7 @@ export async function graphHypotheses(
   name: string,
   shown: ReadonlyMap<string, ProbedValue>,
   ids: readonly number[],
-  threads?: number,
+  threads?: number | undefined,
 ): Promise<Hypothesis[]> {
   const actual = shown.get(name);
   const part = partOf(engine.graph, name, shown);

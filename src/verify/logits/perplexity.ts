@@ -12,7 +12,7 @@ export async function textPerplexity(
   decoder: Decoder,
   text: TextToMeasure,
   comparisons: Comparison[],
-  settings: { onProgress: ProgressListener; signal?: AbortSignal },
+  settings: { onProgress: ProgressListener; signal?: AbortSignal | undefined },
 ): Promise<PerplexityResult> {
   const known = comparedPerplexity(text, comparisons);
   if (known) return known;
@@ -43,7 +43,7 @@ export async function measurePerplexity(
   decoder: Decoder,
   text: TextToMeasure,
   onWindow: (done: number, total: number) => void,
-  signal?: AbortSignal,
+  signal?: AbortSignal | undefined,
 ): Promise<PerplexityResult> {
   const { sequences } = windowsOf(text);
   const losses: number[] = [];

@@ -21,7 +21,11 @@ export interface Engine {
 export function engineOn(
   graph: Graph,
   weightsOf: (files: InputFiles, room: KernelRoom) => WeightLookup,
-  settings: { onProgress?: ProgressListener; signal?: AbortSignal; threads?: number },
+  settings: {
+    onProgress?: ProgressListener | undefined;
+    signal?: AbortSignal | undefined;
+    threads?: number | undefined;
+  },
 ): Engine {
   const files = new InputFiles();
   let gemm: Promise<Gemm> | undefined;

@@ -10,7 +10,7 @@ export interface ReferenceCommand {
   /** Words are separated by spaces; a space inside a word is written with a backslash before it. */
   command: string;
   timeoutSeconds: number;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** A command that ended well answered wrongly: nothing about the package is wrong. */
@@ -40,7 +40,7 @@ export async function askCommand(
   const said = `--reference-command ${command}`;
   const result = await execa(file, [...words, question, answer], {
     timeout: timeoutSeconds * 1000,
-    cancelSignal: signal,
+    ...(signal ? { cancelSignal: signal } : {}),
     stdin: 'ignore',
     reject: false,
     // Progress bars of a long run: the end of it says why it failed.

@@ -16,7 +16,7 @@ export async function compareDecode(
   decoder: Decoder,
   set: string,
   ids: readonly number[],
-  signal?: AbortSignal,
+  signal?: AbortSignal | undefined,
 ): Promise<DecodeResult & { size: number }> {
   const sequence = ids.slice(0, Math.min(DECODED_TOKENS, Math.max(32, Math.floor(DECODED_VALUES / decoder.vocabSize))));
   const prefill = await decoder.logitsOf([sequence]);

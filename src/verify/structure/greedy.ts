@@ -17,7 +17,7 @@ export async function greedyByEngine(
   decoder: Decoder,
   reference: Engine,
   ids: readonly number[],
-  signal?: AbortSignal,
+  signal?: AbortSignal | undefined,
 ): Promise<GreedyResult | null> {
   const room = Math.min(decoder.contextLength, DECODED_TOKENS) - NEW_TOKENS;
   const prompt = ids.slice(0, Math.min(PROMPT_TOKENS, room));
@@ -55,7 +55,7 @@ export async function greedyByEngine(
 export async function compareGreedy(
   decoder: Decoder,
   { prompt, generated }: { prompt: number[]; generated: number[] },
-  signal?: AbortSignal,
+  signal?: AbortSignal | undefined,
 ): Promise<GreedyResult> {
   const gaps: number[] = [];
   const { ids } = await continueText(decoder, prompt, {

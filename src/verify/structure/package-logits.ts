@@ -13,7 +13,7 @@ export async function packageLogits(
   opened: Package,
   decoder: Decoder,
   sequences: number[][],
-  signal?: AbortSignal,
+  signal?: AbortSignal | undefined,
 ): Promise<Float32Array> {
   const { vocabSize } = decoder;
   const tokens = sequences.reduce((sum, each) => sum + each.length, 0);

@@ -19,7 +19,7 @@ export async function checkPrediction(
   opened: Package,
   { graph, weights }: Prediction,
   sequence: readonly number[],
-  settings: { threads?: number; signal?: AbortSignal },
+  settings: { threads?: number | undefined; signal?: AbortSignal | undefined },
 ): Promise<Check[]> {
   const ids = sequence.slice(0, IDS);
   if (ids.length < 3) return [];

@@ -24,6 +24,6 @@ export interface RunContext {
   hidden: { own: HiddenStates; reference: HiddenStates };
   /** Where the reference's logits are kept; null where they are not. */
   saved: SavedReference | null;
-  threads?: number;
-  signal?: AbortSignal;
+  threads?: number | undefined;
+  signal?: AbortSignal | undefined;
 }

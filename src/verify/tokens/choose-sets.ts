@@ -14,9 +14,9 @@ const WINDOW_TOKENS = 256;
 export const TEXT = 'text';
 
 export interface SetRequest {
-  text?: string;
-  windows?: number;
-  ids?: number[][];
+  text?: string | undefined;
+  windows?: number | undefined;
+  ids?: number[][] | undefined;
 }
 
 /** What the sets are chosen for: sizes of the subject, its tokenizer and its bos token. */

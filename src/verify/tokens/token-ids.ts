@@ -22,3 +22,13 @@ export function parseIds(text: string): number[][] {
   }
   return sequences.map((each) => each.map(Number));
 }
+
+/** Throws UsageError for an id that a vocabulary does not have; passes where its size is not known. */
+export function checkIds(sequences: number[][], vocabulary: number | undefined): void {
+  const stranger = sequences.flat().find((id) => vocabulary !== undefined && id >= vocabulary);
+  if (stranger === undefined) return;
+  throw new UsageError(
+    `--ids: token id ${stranger} is not in the vocabulary, which has ids 0 to ${(vocabulary as number) - 1}.`,
+    'use ids of the tokenizer that belongs to this model.',
+  );
+}

@@ -9,7 +9,7 @@ import { openRows } from '../../sources/read.js';
 /** Whether all numbers of a checkpoint are numbers, where there is nothing to hold them to. */
 export async function checkFinite(
   own: ReadonlyMap<string, LogicalTensor>,
-  { onProgress, signal }: { onProgress: ProgressListener; signal?: AbortSignal },
+  { onProgress, signal }: { onProgress: ProgressListener; signal?: AbortSignal | undefined },
 ): Promise<Check> {
   const files = new InputFiles();
   let done = 0;

@@ -23,7 +23,7 @@ const NAMED = 12;
 export async function checkWeights(
   graphs: readonly PackageWeights[],
   logical: ReadonlyMap<string, LogicalTensor>,
-  settings: { onProgress: ProgressListener; signal?: AbortSignal },
+  settings: { onProgress: ProgressListener; signal?: AbortSignal | undefined },
 ): Promise<{ checks: Check[]; tensors: TensorError[] }> {
   const all = graphs.map((weights) => pairsOf(weights, logical));
   // graphs share their rotary tables
@@ -37,7 +37,7 @@ export async function checkPairs(
   pairs: WeightPair[],
   missing: string[],
   subject: 'package' | 'checkpoint',
-  settings: { onProgress: ProgressListener; signal?: AbortSignal },
+  settings: { onProgress: ProgressListener; signal?: AbortSignal | undefined },
 ): Promise<{ checks: Check[]; tensors: TensorError[] }> {
   const lacks =
     subject === 'package'
