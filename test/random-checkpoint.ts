@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JsonObject } from '../src/core/json.js';
+import type { WeightSource } from '../src/core/weights.js';
 import { writeSafetensors } from '../src/formats/safetensors-writer.js';
 import { find } from '../src/registry.js';
 
@@ -15,6 +16,12 @@ export function randomNumbers(seed: number): () => number {
   };
 }
 
+/** The tensor that a weight is, or is but for a constant. */
+function storedName(source: WeightSource): string | undefined {
+  if (typeof source === 'string') return source;
+  return 'plus' in source ? storedName(source.plus) : undefined;
+}
+
 /** Writes a checkpoint of seeded float32 weights for a config whose weights are all stored under their own names. */
 export async function writeRandomCheckpoint(dir: string, config: JsonObject, seed: number): Promise<void> {
   const architecture = await find('architectures', config.model_type as string);
@@ -22,13 +29,14 @@ export async function writeRandomCheckpoint(dir: string, config: JsonObject, see
   const graph = architecture.build(architecture.parseConfig(config), { contextLength: 64 });
   const next = randomNumbers(seed);
   const tensors = Object.values(graph.weights)
-    .filter(({ source }) => typeof source === 'string')
-    .map(({ source, shape }) => {
-      const isNorm = /norm/.test(source as string);
+    .map(({ source, shape }) => ({ name: storedName(source), shape }))
+    .filter((each): each is { name: string; shape: number[] } => each.name !== undefined)
+    .map(({ name, shape }) => {
+      const isNorm = /norm/.test(name);
       const count = shape.reduce((product, each) => product * each, 1);
       const spread = isNorm ? 0.1 : 0.3;
       const values = Float32Array.from({ length: count }, () => (isNorm ? 1 : 0) + spread * next());
-      return { name: source as string, dtype: 'F32' as const, shape, data: new Uint8Array(values.buffer) };
+      return { name, dtype: 'F32' as const, shape, data: new Uint8Array(values.buffer) };
     });
   mkdirSync(dir, { recursive: true });
   writeSafetensors(join(dir, 'model.safetensors'), tensors);

@@ -1,9 +1,10 @@
-// npm run test:clients: real clients from the npm registry on packages of the fixtures; writes docs/clients.md
+// npm run test:clients: real clients from the npm registry on packages of the fixtures; writes their section of docs/clients.md
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runInBrowser } from './browser-client.mjs';
+import { writeSection } from './section.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FOLDER = join(ROOT, 'out', 'clients');
@@ -105,8 +106,9 @@ const table = [
   ...lines,
 ].join('\n');
 console.log(table);
-writeFileSync(
+writeSection(
   join(ROOT, 'docs', 'clients.md'),
-  `# Clients, run\n\nMade by \`npm run test:clients\` on ${new Date().toISOString().slice(0, 10)}. Each package is loaded as \`convert --target web\` wrote it, nothing renamed, no\noption given but the folder (and \`device: 'wasm'\` in the browser). Held to transformers' greedy tokens, and to its logits:\nthe figure is the largest difference.\n\n${table}\n`,
+  '## transformers.js',
+  `Made by \`npm run test:clients\` on ${new Date().toISOString().slice(0, 10)}. Each package is loaded as \`convert --target web\` wrote it, nothing renamed, no\noption given but the folder (and \`device: 'wasm'\` in the browser). Held to transformers' greedy tokens, and to its logits:\nthe figure is the largest difference.\n\n${table}\n`,
 );
 process.exitCode = wrong === 0 ? 0 : 1;

@@ -1,10 +1,11 @@
 import type { DecoderConfig } from '../core/architecture.js';
+import { yarnMagnitude } from '../core/rope-factors.js';
 import type { GraphBuilder, Value } from '../graph/builder.js';
 import { rotary } from './attention.js';
 import { type ConfigReader, type DecoderDefaults, decoderSizes } from './config.js';
 import { linear } from './decoder.js';
 import { rmsNorm } from './norm.js';
-import { type RopeParameters, yarnMagnitude } from './rope.js';
+import type { RopeParameters } from './rope.js';
 
 /** Epsilon of the norms inside latent attention: transformers and the authors' code have 1e-6 whatever the config says. */
 const LATENT_NORM_EPS = 1e-6;

@@ -1,5 +1,6 @@
 import { InvalidInputError } from '../core/errors.js';
 import type { Json, JsonObject } from '../core/json.js';
+import { yarnMagnitude } from '../core/rope-factors.js';
 import type { RotaryTable, WeightSource } from '../core/weights.js';
 import { ConfigReader, refuse, refuseUnsupportedKeys, show } from './config.js';
 
@@ -262,11 +263,6 @@ export function rotatedValues({ part }: RopeParameters, headDim: number): number
 /** theta^(2i/dim) in float32, as torch computes it from an arange. */
 function wavelengthBases(theta: number, dim: number): number[] {
   return Array.from({ length: dim / 2 }, (_, i) => f32(theta ** f32((2 * i) / dim)));
-}
-
-/** YaRN's magnitude of attention for a scale (transformers: get_mscale). */
-export function yarnMagnitude(scale: number, mscale = 1): number {
-  return scale <= 1 ? 1 : 0.1 * mscale * Math.log(scale) + 1;
 }
 
 function yarn(rope: RopeParameters, dim: number): Rope {

@@ -23,3 +23,8 @@ export function llama3Factors(rope: Llama3Rope, theta: number, dim: number): num
     return f32(1 / f32(f32(f32(1 - smooth) / factor) + smooth));
   });
 }
+
+/** YaRN's factor on cosines and sines for a scale of positions (transformers: get_mscale). */
+export function yarnMagnitude(scale: number, mscale = 1): number {
+  return scale <= 1 ? 1 : 0.1 * mscale * Math.log(scale) + 1;
+}

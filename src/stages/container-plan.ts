@@ -61,7 +61,7 @@ export async function planContainer(
   }
 
   const tokenizer = await tokenizerMetadata(checkpoint, config);
-  const metadata = ggufMetadata(arch, config, tokenizer.metadata, container.fileType(wanted));
+  const metadata = ggufMetadata(arch, config, tokenizer, container.fileType(wanted));
   const { files, jobs, inlays } = placed(
     contained,
     metadata,

@@ -101,7 +101,7 @@ for (const [name, { config, types }] of Object.entries(mixes.cases)) {
 
 // ---------------------------------------------------------------- there and back
 
-const models = ['llama-gqa', 'mistral-swa', 'qwen2-tied', 'qwen3', 'phi3', 'mixtral', 'deepseek-v3'];
+const models = ['llama-gqa', 'granite', 'mistral-swa', 'qwen2-tied', 'qwen3', 'phi3', 'mixtral', 'deepseek-v3'];
 for (const name of models) {
   test(`${name}: written as f32 and read again, every weight is what it was`, async () => {
     const original = openCheckpoint(join(fixtures, name));

@@ -2,7 +2,7 @@ import { InvalidInputError } from '../../core/errors.js';
 import type { GgufMetadata } from '../../core/gguf.js';
 import type { JsonObject } from '../../core/json.js';
 import { own } from '../../core/own.js';
-import { llama3Factors } from '../../core/rope-factors.js';
+import { llama3Factors, yarnMagnitude } from '../../core/rope-factors.js';
 import type { GgufHeader } from './reader.js';
 
 /** Transformers' names of architectures by ours. */
@@ -14,9 +14,16 @@ const CLASSES: Record<string, string> = own({
   qwen3_moe: 'Qwen3MoeForCausalLM',
   phi3: 'Phi3ForCausalLM',
   gemma2: 'Gemma2ForCausalLM',
+  gemma3_text: 'Gemma3ForCausalLM',
+  granite: 'GraniteForCausalLM',
+  smollm3: 'SmolLM3ForCausalLM',
   deepseek_v2: 'DeepseekV2ForCausalLM',
   deepseek_v3: 'DeepseekV3ForCausalLM',
 });
+
+/** Architectures that have the name of their family, and those that have another. */
+const SAME = ['qwen2', 'qwen3', 'phi3', 'gemma2', 'granite', 'smollm3'];
+const OTHERS: Record<string, string> = { qwen3moe: 'qwen3_moe', gemma3: 'gemma3_text' };
 
 type Values = (name: string) => number[] | undefined;
 
@@ -51,6 +58,12 @@ class MetadataReader {
     );
   }
 
+  /** A list of flags, one a layer. */
+  flags(key: string): boolean[] | undefined {
+    const value = this.metadata[`${this.prefix}.${key}`];
+    return value && 'values' in value ? value.values.map(Boolean) : undefined;
+  }
+
   optional(key: string): number | undefined {
     return this.find(key) === undefined ? undefined : this.number(key);
   }
@@ -77,7 +90,7 @@ export function configOf(file: string, { metadata, tensors }: GgufHeader, values
   const type = modelType(reader, arch);
   if (!type) {
     throw new InvalidInputError(
-      `${file}: general.architecture is ${JSON.stringify(arch ?? null)}; known here are llama, qwen2, qwen3, qwen3moe, phi3, gemma2, deepseek2.`,
+      `${file}: general.architecture is ${JSON.stringify(arch ?? null)}; known here are llama, ${[...SAME, ...Object.keys(OTHERS)].join(', ')}, deepseek2.`,
       'start from the original checkpoint.',
     );
   }
@@ -103,18 +116,25 @@ export function configOf(file: string, { metadata, tensors }: GgufHeader, values
     ...specialTokens(general),
   };
   if (arch !== 'deepseek2') config.head_dim = reader.optional('attention.key_length') ?? hidden / heads;
-  if (type === 'llama') Object.assign(config, { attention_bias: bias('attn_q'), mlp_bias: bias('ffn_gate') });
-  if (type === 'gemma2') Object.assign(config, gemma2(reader, config));
-  if (type === 'phi3') config.sliding_window = reader.optional('attention.sliding_window') || null;
+  if (['llama', 'granite'].includes(type)) {
+    Object.assign(config, { attention_bias: bias('attn_q'), mlp_bias: bias('ffn_gate') });
+  }
+  if (type === 'gemma2' || type === 'gemma3_text') Object.assign(config, gemma(reader, config));
+  if (type === 'granite') Object.assign(config, granite(reader, config));
+  if (type === 'phi3') {
+    config.sliding_window = reader.optional('attention.sliding_window') || null;
+    const rotated = reader.optional('rope.dimension_count') ?? (config.head_dim as number);
+    if (rotated !== config.head_dim) config.partial_rotary_factor = rotated / (config.head_dim as number);
+  }
   return { ...config, ...experts(reader, type) };
 }
 
 function modelType(reader: MetadataReader, arch: unknown): string | undefined {
   if (arch === 'llama') return reader.optional('expert_count') ? 'mixtral' : 'llama';
-  if (arch === 'qwen3moe') return 'qwen3_moe';
   // deepseek-v3 scores experts with sigmoids
   if (arch === 'deepseek2') return reader.optional('expert_gating_func') === 2 ? 'deepseek_v3' : 'deepseek_v2';
-  return typeof arch === 'string' && ['qwen2', 'qwen3', 'phi3', 'gemma2'].includes(arch) ? arch : undefined;
+  if (typeof arch !== 'string') return undefined;
+  return SAME.includes(arch) ? arch : Object.hasOwn(OTHERS, arch) ? OTHERS[arch] : undefined;
 }
 
 /** What weights are computed in: the commonest float type, bfloat16 where most are quantized. */
@@ -161,9 +181,14 @@ function yarn(reader: MetadataReader, original: number | undefined): JsonObject 
   const scale: JsonObject = { rope_type: 'yarn', factor: reader.number('rope.scaling.factor') };
   if (original !== undefined) scale.original_max_position_embeddings = original;
   const names = { beta_fast: 'yarn_beta_fast', beta_slow: 'yarn_beta_slow', attention_factor: 'yarn_attn_factor' };
+  const ratio = reader.optional('rope.scaling.attn_factor');
   for (const [key, name] of Object.entries(names)) {
     const value = reader.optional(`rope.scaling.${name}`);
     if (value !== undefined) scale[key] = value;
+  }
+  // the ratio is a float32: no more digits than it has
+  if (ratio !== undefined) {
+    scale.attention_factor = Number((ratio * yarnMagnitude(scale.factor as number)).toPrecision(7));
   }
   const log = reader.optional('rope.scaling.yarn_log_multiplier');
   // DeepSeek's two scales are equal, so that cosines and sines keep their length
@@ -190,17 +215,44 @@ function llama3Rope(reader: MetadataReader, factors: number[], theta: number): J
   );
 }
 
-function gemma2(reader: MetadataReader, config: JsonObject): JsonObject {
-  const isLargest = config.num_hidden_layers === 46;
-  return {
-    attn_logit_softcapping: reader.number('attn_logit_softcapping'),
-    final_logit_softcapping: reader.number('final_logit_softcapping'),
-    sliding_window: reader.number('attention.sliding_window'),
-    // llama.cpp has no key for it and knows the exception
+/** Layers of the largest Gemma 2 and 3, whose scale of scores is another. llama.cpp has no key for it. */
+const LARGEST: Record<string, number> = { gemma2: 46, gemma3_text: 62 };
+
+function gemma(reader: MetadataReader, config: JsonObject): JsonObject {
+  const type = config.model_type as string;
+  const isLargest = config.num_hidden_layers === LARGEST[type];
+  const keys: JsonObject = {
     query_pre_attn_scalar: isLargest
-      ? (config.hidden_size as number) / (config.num_attention_heads as number)
+      ? Math.floor((config.hidden_size as number) / (config.num_attention_heads as number))
       : (config.head_dim as number),
     hidden_activation: 'gelu_pytorch_tanh',
+    ...slidingLayers(reader, config.num_hidden_layers as number, type === 'gemma2' ? 2 : 6),
+  };
+  if (type === 'gemma2') {
+    keys.attn_logit_softcapping = reader.number('attn_logit_softcapping');
+    keys.final_logit_softcapping = reader.number('final_logit_softcapping');
+    return keys;
+  }
+  keys.final_logit_softcapping = reader.optional('final_logit_softcapping') ?? null;
+  keys.rope_local_base_freq = reader.optional('rope.freq_base_swa') ?? 10000;
+  return keys;
+}
+
+function slidingLayers(reader: MetadataReader, layers: number, period: number): JsonObject {
+  const window = reader.optional('attention.sliding_window') ?? 0;
+  const slides = reader.flags('attention.sliding_window_pattern');
+  const types = Array.from({ length: layers }, (_, layer) =>
+    window > 0 && (slides ? slides[layer] : (layer + 1) % period !== 0) ? 'sliding_attention' : 'full_attention',
+  );
+  return { sliding_window: window || null, layer_types: types };
+}
+
+function granite(reader: MetadataReader, config: JsonObject): JsonObject {
+  return {
+    attention_multiplier: reader.optional('attention.scale') ?? (config.head_dim as number) ** -0.5,
+    embedding_multiplier: reader.optional('embedding_scale') ?? 1,
+    residual_multiplier: reader.optional('residual_scale') ?? 1,
+    logits_scaling: reader.number('logit_scale'),
   };
 }
 

@@ -1,7 +1,9 @@
 import { InvalidInputError } from '../../core/errors.js';
 import type { GgufMetadata, GgufValue } from '../../core/gguf.js';
-import type { Json, JsonObject } from '../../core/json.js';
+import type { JsonObject } from '../../core/json.js';
 import { own } from '../../core/own.js';
+import { yarnMagnitude } from '../../core/rope-factors.js';
+import { ggufName } from './name.js';
 
 const u32 = (value: number): GgufValue => ({ type: 'u32', value });
 const f32 = (value: number): GgufValue => ({ type: 'f32', value });
@@ -31,27 +33,20 @@ const GATINGS: Record<string, number> = own({ softmax: 1, sigmoid: 2 });
 export function ggufMetadata(
   arch: string,
   config: JsonObject,
-  tokenizer: GgufMetadata,
+  tokenizer: { metadata: GgufMetadata; isPhi3: boolean },
   fileType: number,
 ): GgufMetadata {
   return {
     'general.architecture': text(arch),
     'general.type': text('model'),
-    'general.name': text(nameOf(config)),
+    'general.name': text(ggufName(config, tokenizer.isPhi3)),
     ...prefixed(arch, sizes(arch, config)),
     ...prefixed(arch, ropeKeys(config)),
     ...prefixed(arch, expertKeys(arch, config)),
-    ...tokenizer,
+    ...tokenizer.metadata,
     'general.quantization_version': u32(QUANTIZATION_VERSION),
     'general.file_type': u32(fileType),
   };
-}
-
-/** The model's name where config.json has one, else its family: nothing of the file depends on a path. */
-function nameOf(config: JsonObject): string {
-  const stated = config._name_or_path;
-  const name = typeof stated === 'string' ? stated.split('/').filter(Boolean).at(-1) : undefined;
-  return name ?? String(config.model_type);
 }
 
 const prefixed = (arch: string, keys: GgufMetadata): GgufMetadata =>
@@ -71,17 +66,58 @@ function sizes(arch: string, config: JsonObject): GgufMetadata {
     vocab_size: u32(number(config, 'vocab_size')),
   };
   if (isLatent) return { ...keys, ...latentSizes(config) };
-  keys['attention.key_length'] = u32(number(config, 'head_dim'));
-  keys['attention.value_length'] = u32(number(config, 'head_dim'));
-  if (arch === 'phi3') {
-    keys['attention.sliding_window'] = u32(typeof config.sliding_window === 'number' ? config.sliding_window : 0);
+  return {
+    ...keys,
+    'attention.key_length': u32(number(config, 'head_dim')),
+    'attention.value_length': u32(number(config, 'head_dim')),
+    ...ofArchitecture(arch, config),
+  };
+}
+
+/** What one architecture alone has. */
+function ofArchitecture(arch: string, config: JsonObject): GgufMetadata {
+  switch (arch) {
+    case 'phi3':
+      return { 'attention.sliding_window': u32(typeof config.sliding_window === 'number' ? config.sliding_window : 0) };
+    case 'gemma2':
+      return {
+        ...windowKeys(config, 2),
+        attn_logit_softcapping: f32(number(config, 'attn_logit_softcapping')),
+        final_logit_softcapping: f32(number(config, 'final_logit_softcapping')),
+      };
+    case 'gemma3':
+      return {
+        ...windowKeys(config, 6),
+        ...(number(config, 'final_logit_softcapping') > 0
+          ? { final_logit_softcapping: f32(number(config, 'final_logit_softcapping')) }
+          : {}),
+        'rope.freq_base_swa': f32(number(config.local_rope as JsonObject, 'rope_theta')),
+      };
+    case 'granite':
+      return {
+        'attention.scale': f32(number(config, 'attention_multiplier')),
+        embedding_scale: f32(number(config, 'embedding_multiplier')),
+        residual_scale: f32(number(config, 'residual_multiplier')),
+        logit_scale: f32(number(config, 'logits_scaling')),
+      };
+    default:
+      return {};
   }
-  if (arch === 'gemma2') {
-    keys['attention.sliding_window'] = u32(number(config, 'sliding_window'));
-    keys.attn_logit_softcapping = f32(number(config, 'attn_logit_softcapping'));
-    keys.final_logit_softcapping = f32(number(config, 'final_logit_softcapping'));
-  }
-  return keys;
+}
+
+/**
+ * The window, and which layers have it where that is not all but every `period`th (llama_hparams, set_swa_pattern).
+ * llama.cpp wants some layer to have one, and a window of 0 hides everything: where no layer has one, the usual layers
+ * get one as long as the longest text.
+ */
+function windowKeys(config: JsonObject, period: number): GgufMetadata {
+  const windows = config.windows as number[];
+  const slides = windows.map((window) => window > 0);
+  const isUsual = !slides.includes(true) || slides.every((each, layer) => each === ((layer + 1) % period !== 0));
+  return {
+    'attention.sliding_window': u32(Math.max(...windows) || number(config, 'max_position_embeddings')),
+    ...(isUsual ? {} : { 'attention.sliding_window_pattern': { type: 'bool', values: slides } }),
+  };
 }
 
 function latentSizes(config: JsonObject): GgufMetadata {
@@ -97,16 +133,11 @@ function latentSizes(config: JsonObject): GgufMetadata {
   };
 }
 
-/** Sets a key where config.json has its number. */
-const optional = (value: Json | undefined, key: string, as: (value: number) => GgufValue): GgufMetadata =>
-  typeof value === 'number' ? { [key]: as(value) } : {};
-
 function ropeKeys(config: JsonObject): GgufMetadata {
   const rope = config.rope_parameters as JsonObject;
+  const rotated = ['qk_rope_head_dim', 'rotary_dim'].find((key) => typeof config[key] === 'number') ?? 'head_dim';
   const keys: GgufMetadata = {
-    'rope.dimension_count': u32(
-      number(config, typeof config.qk_rope_head_dim === 'number' ? 'qk_rope_head_dim' : 'head_dim'),
-    ),
+    'rope.dimension_count': u32(number(config, rotated)),
     'rope.freq_base': f32(number(config, 'rope_theta')),
   };
   switch (rope.rope_type) {
@@ -118,48 +149,71 @@ function ropeKeys(config: JsonObject): GgufMetadata {
         'rope.scaling.type': text('yarn'),
         'rope.scaling.factor': f32(number(rope, 'factor')),
         'rope.scaling.original_context_length': u32(number(rope, 'original_max_position_embeddings')),
-        ...optional(rope.attention_factor, 'rope.scaling.yarn_attn_factor', f32),
-        ...optional(rope.beta_fast, 'rope.scaling.yarn_beta_fast', f32),
-        ...optional(rope.beta_slow, 'rope.scaling.yarn_beta_slow', f32),
-        // llama.cpp takes a tenth of the scale, for the sake of older files
-        ...optional(rope.mscale_all_dim, 'rope.scaling.yarn_log_multiplier', (scale) => f32(0.1 * scale)),
+        ...magnitude(config, rope),
       };
-    case 'longrope': {
-      const [most, original] = [
-        number(config, 'max_position_embeddings'),
-        number(rope, 'original_max_position_embeddings'),
-      ];
-      const scale = most / original;
-      const factor = scale > 1 ? Math.sqrt(1 + Math.log(scale) / Math.log(original)) : 1;
+    case 'longrope':
       return {
         ...keys,
-        'rope.scaling.original_context_length': u32(original),
-        'rope.scaling.attn_factor': f32(factor),
+        'rope.scaling.type': text('longrope'),
+        'rope.scaling.original_context_length': u32(number(rope, 'original_max_position_embeddings')),
+        'rope.scaling.attn_factor': f32(number(rope, 'attention_factor')),
       };
-    }
     default:
       // the factors of llama3 are a tensor of their own
       return keys;
   }
 }
 
+/**
+ * The factor on YaRN's cosines and sines. llama.cpp computes it from the factor, and multiplies it by `attn_factor`; for
+ * DeepSeek it wants a tenth of the scale of both magnitudes, for the sake of older files.
+ */
+function magnitude(config: JsonObject, rope: JsonObject): GgufMetadata {
+  if (typeof config.kv_lora_rank === 'number') {
+    return typeof rope.mscale_all_dim === 'number'
+      ? { 'rope.scaling.yarn_log_multiplier': f32(0.1 * rope.mscale_all_dim) }
+      : {};
+  }
+  const ratio = number(rope, 'attention_factor') / yarnMagnitude(number(rope, 'factor'));
+  return Math.abs(ratio - 1) < 1e-7 ? {} : { 'rope.scaling.attn_factor': f32(ratio) };
+}
+
+interface Routing {
+  experts: number;
+  topK: number;
+  scoring: string;
+  groups: number;
+  chosenGroups: number;
+  normalize: boolean;
+  scale: number;
+}
+
 function expertKeys(arch: string, config: JsonObject): GgufMetadata {
-  const experts = config.num_local_experts ?? config.num_experts ?? config.n_routed_experts;
-  if (typeof experts !== 'number' || !Object.hasOwn(config, 'num_experts_per_tok')) return {};
+  if (config.routing === undefined) return {};
+  const routing = config.routing as unknown as Routing;
   const keys: GgufMetadata = {
-    expert_count: u32(experts),
-    expert_used_count: u32(number(config, 'num_experts_per_tok')),
-    ...optional(config.moe_intermediate_size, 'expert_feed_forward_length', u32),
+    expert_count: u32(routing.experts),
+    expert_used_count: u32(routing.topK),
+    ...(arch === 'llama' ? {} : { expert_feed_forward_length: u32(number(config, 'moe_intermediate_size')) }),
   };
   if (arch !== 'deepseek2') return keys;
   return {
     ...keys,
     leading_dense_block_count: u32(number(config, 'first_k_dense_replace')),
     expert_shared_count: u32(number(config, 'n_shared_experts')),
-    ...optional(config.n_group, 'expert_group_count', u32),
-    ...optional(config.topk_group, 'expert_group_used_count', u32),
-    ...(typeof config.scoring_func === 'string' ? { expert_gating_func: u32(GATINGS[config.scoring_func]) } : {}),
-    ...optional(config.routed_scaling_factor, 'expert_weights_scale', f32),
-    ...(config.norm_topk_prob === true ? { expert_weights_norm: flag(true) } : {}),
+    ...groupKeys(routing),
+    expert_gating_func: u32(GATINGS[routing.scoring]),
+    expert_weights_scale: f32(routing.scale),
+    ...(routing.normalize ? { expert_weights_norm: flag(true) } : {}),
   };
+}
+
+/**
+ * Groups of experts. One group says that there is no choice among groups, which llama.cpp cannot take from as many chosen
+ * as there are: it ends the process.
+ */
+function groupKeys({ experts, groups, chosenGroups }: Routing): GgufMetadata {
+  if (experts === 1) return {};
+  const [count, used] = chosenGroups < groups ? [groups, chosenGroups] : [1, 1];
+  return { expert_group_count: u32(count), expert_group_used_count: u32(used) };
 }

@@ -51,6 +51,13 @@ const llama: Family = {
   names: { ...ENDS, ...PRE_NORMS, ...ATTENTION, ...MLP },
 };
 
+const DOUBLE_NORMS = {
+  [`${L}.input_layernorm`]: 'blk.{}.attn_norm',
+  [`${L}.post_attention_layernorm`]: 'blk.{}.post_attention_norm',
+  [`${L}.pre_feedforward_layernorm`]: 'blk.{}.ffn_norm',
+  [`${L}.post_feedforward_layernorm`]: 'blk.{}.post_ffw_norm',
+};
+
 const deepseek: Family = {
   arch: 'deepseek2',
   interleaves: false,
@@ -85,6 +92,9 @@ const qwen3: Family = {
 const FAMILIES: Record<string, Family> = own({
   llama,
   mistral: llama,
+  ministral: llama,
+  granite: { ...llama, arch: 'granite' },
+  smollm3: { ...llama, arch: 'smollm3' },
   mixtral: {
     ...llama,
     names: { ...ENDS, ...PRE_NORMS, ...ATTENTION, [`${L}.block_sparse_moe.gate`]: 'blk.{}.ffn_gate_inp' },
@@ -118,15 +128,13 @@ const FAMILIES: Record<string, Family> = own({
     arch: 'gemma2',
     interleaves: false,
     normsPlusOne: true,
-    names: {
-      ...ENDS,
-      [`${L}.input_layernorm`]: 'blk.{}.attn_norm',
-      [`${L}.post_attention_layernorm`]: 'blk.{}.post_attention_norm',
-      [`${L}.pre_feedforward_layernorm`]: 'blk.{}.ffn_norm',
-      [`${L}.post_feedforward_layernorm`]: 'blk.{}.post_ffw_norm',
-      ...ATTENTION,
-      ...MLP,
-    },
+    names: { ...ENDS, ...DOUBLE_NORMS, ...ATTENTION, ...MLP },
+  },
+  gemma3_text: {
+    arch: 'gemma3',
+    interleaves: false,
+    normsPlusOne: true,
+    names: { ...ENDS, ...DOUBLE_NORMS, ...ATTENTION, ...HEAD_NORMS, ...MLP },
   },
   deepseek_v2: deepseek,
   deepseek_v3: deepseek,
