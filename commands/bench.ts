@@ -28,7 +28,7 @@ export default class Bench extends HalfbyteCommand {
       promptTokens: flags['prompt-tokens'],
       newTokens: flags['new-tokens'],
       runs: flags.runs,
-      threads: flags.threads,
+      threads: this.threads('--threads', flags.threads),
       signal: this.signal,
       onRun: (run, runs) => this.say(run === 0 ? 'warmed up' : `run ${run} of ${runs}`),
     });

@@ -67,7 +67,7 @@ export default class Generate extends HalfbyteCommand {
         seed: flags.seed,
         greedy: flags.greedy,
         speculate: flags.speculate as 'mtp' | undefined,
-        threads: flags.threads,
+        threads: this.threads('--threads', flags.threads),
         signal: this.signal,
         forTerminal: process.stdout.isTTY,
         onText: this.jsonEnabled()

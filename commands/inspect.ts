@@ -8,7 +8,7 @@ export default class Inspect extends HalfbyteCommand {
   static override summary = 'Show what a checkpoint or a package holds.';
   static override description =
     'For a checkpoint: tensors, dtypes, parameters, architecture, and whether every weight is used. ' +
-    'For a package: graphs, operators, schemes, sizes. Reads headers only. With --lint the graphs of a package, of any ' +
+    'For a package: graphs, operators, schemes, sizes. For another folder: which of both lie below it. Reads headers only. With --lint the graphs of a package, of any ' +
     'tool, are held to the rules of a device; exit code 1 where one is broken that the device insists on.';
 
   static override examples = [
@@ -25,6 +25,7 @@ export default class Inspect extends HalfbyteCommand {
   };
 
   static override flags = {
+    tensors: Flags.boolean({ description: 'list every tensor, where there are more than 200, too' }),
     lint: Flags.string({
       description:
         'hold a package to the rules of a device (qnn, openvino, vitisai), or of ONNX Runtime GenAI alone (genai)',
@@ -36,7 +37,7 @@ export default class Inspect extends HalfbyteCommand {
     const { describeInspection, inspect } = await import('../src/stages/inspect.js');
     const found = await inspect(args.path, flags.lint);
     if (found.kind === 'lint' && found.errors > 0) this.exitCode = 1;
-    this.log(describeInspection(found));
+    this.log(describeInspection(found, flags.tensors));
     return found;
   }
 }

@@ -43,7 +43,7 @@ export default class Merge extends HalfbyteCommand {
     const { describeMerge, merge } = await import('../src/stages/merge.js');
     const settings = {
       force: flags.force,
-      workers: flags.workers,
+      workers: this.threads('--workers', flags.workers),
       maxMemory: flags['max-memory'],
       gates: flags.gate,
       reports: flags.report,

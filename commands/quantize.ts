@@ -173,7 +173,7 @@ export default class Quantize extends HalfbyteCommand {
         output: flags.output,
         dryRun: flags['dry-run'],
         force: flags.force,
-        workers: flags.workers,
+        workers: this.threads('--workers', flags.workers),
         maxMemory: flags['max-memory'],
         shard: flags.shard,
         sha256: flags.sha256,
@@ -182,7 +182,7 @@ export default class Quantize extends HalfbyteCommand {
         reports: flags.report,
         reproduce: commandLine(['halfbyte', 'quantize', ...this.argv], HIDDEN),
       },
-      this.progress('Quantizing'),
+      this.progress(flags.shard === undefined ? 'Quantizing' : `Quantizing, shard ${flags.shard}`),
       this.signal,
       (text) => this.note(text),
     );

@@ -96,7 +96,7 @@ export default class Verify extends HalfbyteCommand {
       windows: flags.windows,
       ids: flags.ids,
       strict: flags.strict,
-      threads: flags.threads,
+      threads: this.threads('--threads', flags.threads),
       reports: flags.report,
       force: flags.force,
       reproduce: `halfbyte verify ${commandLine(this.argv, SHOWING)}`,

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { Command } from '@oclif/core/command';
 import { ExitError } from '@oclif/core/errors';
 import { boolean } from '@oclif/core/flags';
@@ -7,6 +8,9 @@ import { message, printable } from './core/printable.js';
 import type { ProgressListener } from './core/progress.js';
 import { describeFailure, printFailure } from './report/failure.js';
 import { type ProgressDisplay, showProgress } from './report/progress.js';
+
+/** Threads above this number gain nothing, and each costs memory. */
+const THREADS_PER_CORE = 4;
 
 /** Two signals within so many milliseconds are one that came twice. */
 const SAME_SIGNAL_MS = 300;
@@ -58,6 +62,14 @@ export abstract class HalfbyteCommand extends Command {
     if (this.#isSilent()) return;
     this.#clearProgress();
     this.logToStderr(printable(text));
+  }
+
+  /** So many threads as asked for, at most four a core: a note says where it is less. */
+  protected threads(flag: '--threads' | '--workers', asked: number | undefined): number | undefined {
+    const most = THREADS_PER_CORE * availableParallelism();
+    if (asked === undefined || asked <= most) return asked;
+    this.note(`${flag} ${asked}: ${most} are used, ${THREADS_PER_CORE} a core; more would only wait for each other.`);
+    return most;
   }
 
   override log(message = '', ...args: unknown[]): void {

@@ -115,8 +115,14 @@ export async function collect(
   const missing = units.filter((_, number) => !finished.has(number));
   if (missing.length > 0) {
     const [first] = missing;
+    const bytes = units.map((unit) => unitBytes(unit, plan.jobs[unit.job]));
+    const count = output.shardCount();
+    const shards = Array.from({ length: count }, (_, index) => ({ index: index + 1, count }))
+      .filter((shard) => unitsOfShard(bytes, shard).some((number) => !finished.has(number)))
+      .map(({ index }) => `${index}/${count}`);
+    const named = shards.length > 0 ? `: of shard ${shards.join(', ')}` : '';
     throw new InvalidInputError(
-      `${output.finalDir}: ${missing.length} of ${units.length} parts of the work are missing, the first of weight "${plan.jobs[first.job].name}", rows ${first.from} to ${first.from + first.count}.`,
+      `${output.finalDir}: ${missing.length} of ${units.length} parts of the work are missing${named}; the first of weight "${plan.jobs[first.job].name}", rows ${first.from} to ${first.from + first.count}.`,
       'run convert --shard i/n for every part, the same command again for one that was interrupted; then merge.',
     );
   }
@@ -137,7 +143,7 @@ async function run(
   tasks: Task[],
   output: Output,
   memory: { workers: number; bufferBytes: number },
-  { signal, threads, onProgress }: ExecuteOptions,
+  { signal, threads, shard, onProgress }: ExecuteOptions,
 ): Promise<Omit<ExecutionResult, 'complete'>> {
   const inputBytes = tasks.reduce((sum, { unit }) => sum + unit.inputBytes, 0);
   const digests = new Map<number, string[]>();
@@ -167,7 +173,7 @@ async function run(
   if (signal?.aborted) {
     const percent = inputBytes === 0 ? 0 : Math.floor((100 * done) / inputBytes);
     throw new InterruptedError(
-      `Interrupted at ${percent}%; finished work is kept.`,
+      `${shard ? `Shard ${shard.index}/${shard.count}: interrupted` : 'Interrupted'} at ${percent}%; finished work is kept.`,
       'run the same command again to continue.',
     );
   }

@@ -119,6 +119,12 @@ export class Output {
     return finished;
   }
 
+  /** How many shards the work is divided into, as their journals say; 0 where there is none. */
+  shardCount(): number {
+    const counts = this.#journals().map((name) => Number(/-of-(\d+)$/.exec(name)?.[1] ?? 0));
+    return Math.max(0, ...counts);
+  }
+
   /** Notes a finished unit in this process's journal. */
   record(unit: number, done: FinishedUnit): void {
     this.#journal?.record(unit, done);

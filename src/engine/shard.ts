@@ -24,6 +24,12 @@ export function parseShard(text: string, environment: NodeJS.ProcessEnv = proces
   return shard;
 }
 
+/** A shard as messages name it: `auto` by the numbers that it stands for. */
+export function shardName(text: string): string {
+  const { index, count } = parseShard(text);
+  return `${index}/${count}`;
+}
+
 const isShard = ({ index, count }: Shard) =>
   Number.isSafeInteger(index) && Number.isSafeInteger(count) && index >= 1 && index <= count;
 

@@ -1,3 +1,4 @@
+import { formatBytes, formatParameters } from '../core/bytes.js';
 import type { Calibration } from '../core/calibration.js';
 import type { Checkpoint } from '../core/checkpoint.js';
 import { UsageError } from '../core/errors.js';
@@ -6,6 +7,7 @@ import type { Plan } from '../core/plan.js';
 import { printableLines, shown } from '../core/printable.js';
 import type { ProgressListener } from '../core/progress.js';
 import { schemeText } from '../core/scheme-text.js';
+import { shardName } from '../engine/shard.js';
 import { startThreadsAhead } from '../engine/threads.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { operatorCounts } from '../graph/print.js';
@@ -149,7 +151,7 @@ export async function convert(
     const { complete, packageBytes } = await writePackage(planned, output, writing, onProgress, signal, onNote);
     return {
       package: complete ? output : null,
-      shard: settings.shard ?? null,
+      shard: settings.shard === undefined ? null : shardName(settings.shard),
       ...made,
       packageBytes,
       seconds: (performance.now() - started) / 1000,
@@ -159,20 +161,15 @@ export async function convert(
   }
 }
 
-const MEGA = 1e6;
-const size = (bytes: number) => (bytes < MEGA ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / MEGA).toFixed(1)} MB`);
-const million = (count: number) =>
-  count < 1e9 ? `${(count / MEGA).toFixed(2)} million` : `${(count / 1e9).toFixed(2)} billion`;
-
 /** A result as text for a terminal: the whole plan of a dry run, a few lines of a finished package. */
 export function describeConvert(result: ConvertResult): string {
   const { totals, graphs, tensors, files, copies } = result.plan;
-  const weights = `${million(totals.parameters)} parameters, ${size(totals.sourceBytes)} -> ${size(totals.weightBytes)}, ${totals.bitsPerWeight.toFixed(2)} bits per weight`;
+  const weights = `${formatParameters(totals.parameters)}, ${formatBytes(totals.sourceBytes)} -> ${formatBytes(totals.weightBytes)}, ${totals.bitsPerWeight.toFixed(2)} bits per weight`;
   if (result.shard !== null) {
     return `shard ${result.shard} is written; when every shard is, "halfbyte merge" makes the package`;
   }
   if (result.package !== null) {
-    return `${result.package}: ${weights}; package ${size(result.packageBytes ?? 0)}, ${result.seconds?.toFixed(1)} s`;
+    return `${result.package}: ${weights}; package ${formatBytes(result.packageBytes ?? 0)}, ${result.seconds?.toFixed(1)} s`;
   }
   const lines: string[] = [];
   for (const graph of graphs) {
@@ -187,10 +184,10 @@ export function describeConvert(result: ConvertResult): string {
   lines.push('', 'tensors');
   for (const { name, shape, scheme, nbytes } of tensors) {
     lines.push(
-      `  ${shown(name).padEnd(nameWidth)}  ${scheme.padEnd(schemeWidth)}  [${shape.join(', ')}]  ${size(nbytes)}`,
+      `  ${shown(name).padEnd(nameWidth)}  ${scheme.padEnd(schemeWidth)}  [${shape.join(', ')}]  ${formatBytes(nbytes)}`,
     );
   }
-  lines.push('', 'files', ...files.map(({ name, nbytes }) => `  ${name}  ${size(nbytes)}`));
+  lines.push('', 'files', ...files.map(({ name, nbytes }) => `  ${name}  ${formatBytes(nbytes)}`));
   lines.push(...copies.map((name) => `  ${name}  copied`), '', weights);
   return printableLines(lines);
 }

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { SIZE_KEYS } from '../blocks/config.js';
+import { ENDS } from '../blocks/decoder.js';
 import { unreadKeys } from '../blocks/unknown-keys.js';
 import type { DecoderConfig } from '../core/architecture.js';
-import { formatBytes } from '../core/bytes.js';
+import { formatBytes, formatParameters } from '../core/bytes.js';
 import type { Dtype } from '../core/dtype.js';
 import { InvalidInputError } from '../core/errors.js';
 import { leftOutText } from '../core/left-out.js';
@@ -10,6 +11,7 @@ import type { ConvertOptions } from '../core/options.js';
 import { own } from '../core/own.js';
 import { printableLines, shown } from '../core/printable.js';
 import { schemeText } from '../core/scheme-text.js';
+import type { LogicalTensor } from '../core/weights.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { MANIFEST, type Manifest } from '../formats/manifest.js';
 import { packageManifestOf } from '../formats/manifest-reader.js';
@@ -17,6 +19,7 @@ import { isPackage, openPackage } from '../formats/package-reader.js';
 import { coverageOf } from '../model/coverage.js';
 import { layoutOf, logicalTensors, withTiedTable } from '../model/logical-tensors.js';
 import { drawGraphs, openModel, servedPositions } from '../model/model.js';
+import { type Place, placesBelow } from '../places/below.js';
 import { describeLint, type LintReport } from './lint.js';
 import { lintPackage } from './lint-package.js';
 
@@ -56,9 +59,22 @@ export interface LintInspection extends LintReport {
   dir: string;
 }
 
-export type Inspection = CheckpointInspection | PackageInspection | LintInspection;
+/** A folder that is neither, and what lies below it. */
+export interface FolderInspection {
+  kind: 'folder';
+  dir: string;
+  found: Place[];
+}
+
+export type Inspection = CheckpointInspection | PackageInspection | LintInspection | FolderInspection;
 
 const product = (shape: number[]) => shape.reduce((all, each) => all * each, 1);
+
+/** Every weight once: a tied table that is stored as the head too has one set of them. */
+function parametersOf(logical: ReadonlyMap<string, LogicalTensor>, isTied: boolean): number {
+  const isTwin = (name: string) => isTied && name === ENDS.head && logical.has(ENDS.embedding);
+  return [...logical].reduce((sum, [name, { shape }]) => (isTwin(name) ? sum : sum + product(shape)), 0);
+}
 
 /** Layer 2 before layer 10. */
 const byNumbers = new Intl.Collator('en', { numeric: true });
@@ -80,7 +96,7 @@ async function inspectCheckpoint(dir: string): Promise<CheckpointInspection> {
     dir,
     model_type: String(checkpoint.config.model_type ?? ''),
     layout,
-    parameters: [...logical.values()].reduce((sum, each) => sum + product(each.shape), 0),
+    parameters: parametersOf(logical, checkpoint.config.tie_word_embeddings === true),
     bytes: [...checkpoint.tensors.values()].reduce((sum, each) => sum + each.nbytes, 0),
     dtypes,
     tensors: [...checkpoint.tensors.values()]
@@ -94,6 +110,7 @@ async function inspectCheckpoint(dir: string): Promise<CheckpointInspection> {
     const { used, missing, unused } = coverageOf(model, graphs, tensors);
     return {
       ...base,
+      parameters: parametersOf(logical, model.config.tie_word_embeddings),
       sizes: Object.fromEntries(SIZE_KEYS.map((key) => [key, model.config[key]])) as CheckpointInspection['sizes'],
       coverage: { used: used.length, missing, unused },
       problem: null,
@@ -137,7 +154,9 @@ function inspectPackage(dir: string): PackageInspection {
 /** Says what a checkpoint or a package holds, from headers and manifest alone; with `lint` what a device says of it. */
 export async function inspect(dir: string, lint?: string): Promise<Inspection> {
   if (lint !== undefined) return { kind: 'lint', dir, ...(await lintPackage(dir, lint)) };
-  return isPackage(dir) ? inspectPackage(dir) : inspectCheckpoint(dir);
+  if (isPackage(dir)) return inspectPackage(dir);
+  const found = placesBelow(dir);
+  return found.length > 0 ? { kind: 'folder', dir, found } : inspectCheckpoint(dir);
 }
 
 function table(rows: string[][]): string[] {
@@ -149,9 +168,34 @@ function table(rows: string[][]): string[] {
   return cells.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column])).join('  ')}`.trimEnd());
 }
 
+/** Tensors that are listed without being asked for. */
+const MANY = 200;
+
+/** Kinds of tensor that a summary shows. */
+const GROUPS = 40;
+
+/** Tensors with the same name but for its numbers, of one type and shape, as one row; the commonest first. */
+function groups(tensors: CheckpointInspection['tensors']): string[][] {
+  const counts = new Map<string, { row: string[]; count: number }>();
+  for (const { name, dtype, shape } of tensors) {
+    const row = [name.replace(/(?<=^|\.)\d+(?=\.|$)/g, '*'), dtype, `[${shape.join(', ')}]`];
+    const key = row.join('\n');
+    const group = counts.get(key) ?? { row, count: 0 };
+    group.count += 1;
+    counts.set(key, group);
+  }
+  const sorted = [...counts.values()].sort((a, b) => b.count - a.count);
+  const rows = sorted.slice(0, GROUPS).map(({ row, count }) => [...row, `x ${count}`]);
+  return sorted.length > GROUPS ? [...rows, [`and ${sorted.length - GROUPS} kinds more`]] : rows;
+}
+
 /** An inspection as text for a terminal. */
-export function describeInspection(found: Inspection): string {
+export function describeInspection(found: Inspection, everyTensor = false): string {
   const lines: string[] = [];
+  if (found.kind === 'folder') {
+    const rows = found.found.map(({ path, kind }) => [path, kind]);
+    return printableLines([`${found.dir}: is no checkpoint and no package, but holds`, ...table(rows)]);
+  }
   if (found.kind === 'lint') return `${found.dir}: ${describeLint(found)}`;
   if (found.kind === 'checkpoint') {
     const { coverage } = found;
@@ -167,7 +211,7 @@ export function describeInspection(found: Inspection): string {
           }, []),
       );
     }
-    lines.push(`${(found.parameters / 1e6).toFixed(2)} million parameters, ${formatBytes(found.bytes)}`);
+    lines.push(`${formatParameters(found.parameters)}, ${formatBytes(found.bytes)}`);
     lines.push(
       ...Object.entries(found.dtypes).map(
         ([dtype, each]) => `  ${dtype}: ${each.tensors} tensors, ${formatBytes(each.bytes)}`,
@@ -187,6 +231,10 @@ export function describeInspection(found: Inspection): string {
     if (found.leftOut !== null) lines.push(found.leftOut);
     if (found.unknownConfigKeys.length > 0)
       lines.push(`config keys not read: ${found.unknownConfigKeys.map(shown).join(', ')}`);
+    if (found.tensors.length > MANY && !everyTensor) {
+      lines.push(`${found.tensors.length} tensors; --tensors lists them`, ...table(groups(found.tensors)));
+      return printableLines(lines);
+    }
     lines.push(
       'tensors',
       ...table(found.tensors.map(({ name, dtype, shape }) => [name, dtype, `[${shape.join(', ')}]`])),
@@ -195,7 +243,7 @@ export function describeInspection(found: Inspection): string {
   }
   lines.push(`${found.dir}: package of ${found.tool}, target ${found.options.target}`);
   lines.push(
-    `${(found.totals.parameters / 1e6).toFixed(2)} million parameters, ${formatBytes(found.totals.weightBytes)}, ` +
+    `${formatParameters(found.totals.parameters)}, ${formatBytes(found.totals.weightBytes)}, ` +
       `${found.totals.bitsPerWeight.toFixed(2)} bits per weight`,
   );
   for (const { file, operators } of found.graphs) {

@@ -1,3 +1,4 @@
+import { formatBytes } from '../core/bytes.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
 import type { Plan, QuantizePlan } from '../core/plan.js';
 import type { ProgressListener } from '../core/progress.js';
@@ -88,6 +89,6 @@ export async function merge(
 export function describeMerge({ package: written, packageBytes, seconds, report }: MergeResult): string {
   const lines = report ? [quantizeText(report)] : [];
   if (written === null) lines.push('the checkpoint was not given its name, since a gate does not hold; its parts stay');
-  else lines.push(`${written}: ${(packageBytes / 1e6).toFixed(1)} MB, ${seconds.toFixed(1)} s`);
+  else lines.push(`${written}: ${formatBytes(packageBytes)}, ${seconds.toFixed(1)} s`);
   return lines.join('\n');
 }

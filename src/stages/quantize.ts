@@ -1,3 +1,4 @@
+import { formatBytes } from '../core/bytes.js';
 import { UsageError } from '../core/errors.js';
 import { matchesGlob } from '../core/glob.js';
 import type { PlannedTensor, PlanTotals, QuantizePlan } from '../core/plan.js';
@@ -5,6 +6,7 @@ import { printableLines, shown } from '../core/printable.js';
 import type { ProgressListener } from '../core/progress.js';
 import type { QuantizeReport } from '../core/quantize-report.js';
 import { schemeText } from '../core/scheme-text.js';
+import { shardName } from '../engine/shard.js';
 import { openCheckpoint } from '../formats/checkpoint.js';
 import { withOwnHead } from '../model/stored-head.js';
 import { checkOutputDirectory } from '../places/directory.js';
@@ -97,7 +99,7 @@ export async function quantize(
     tensors: plan.tensors,
     files: plan.files,
     totals: plan.totals,
-    shard: settings.shard ?? null,
+    shard: settings.shard === undefined ? null : shardName(settings.shard),
   };
   if (settings.dryRun) {
     return { ...result, shard: null, checkpoint: null, checkpointBytes: null, seconds: null, report: null };
@@ -159,8 +161,6 @@ function reporting({ errors = true, gates = [], reports = [], shard, dryRun }: Q
 const listed = (names: string[]) =>
   `${names.slice(0, 3).map(shown).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
 
-const size = (bytes: number) => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
-
 /** A result as text for a terminal: every tensor of a dry run, a few lines of a written checkpoint. */
 export function describeQuantize(result: QuantizeResult): string {
   const { totals, tensors, files, layout } = result;
@@ -170,7 +170,7 @@ export function describeQuantize(result: QuantizeResult): string {
   const fates = [...counts].map(([fate, count]) => `${count} ${told[fate as PlannedTensor['fate']]}`).join(', ');
   const summary = [
     `${layout}: ${tensors.length} tensors: ${fates}`,
-    `${size(totals.sourceBytes)} -> ${size(totals.weightBytes)}, ${totals.bitsPerWeight.toFixed(2)} bits per weight`,
+    `${formatBytes(totals.sourceBytes)} -> ${formatBytes(totals.weightBytes)}, ${totals.bitsPerWeight.toFixed(2)} bits per weight`,
   ];
   if (result.shard !== null) {
     return `shard ${result.shard} is written; when every shard is, "halfbyte merge" makes the checkpoint`;
@@ -187,12 +187,12 @@ export function describeQuantize(result: QuantizeResult): string {
   const nameWidth = tensors.reduce((most, { name }) => Math.max(most, shown(name).length), 0);
   const lines = tensors.map(
     ({ name, scheme, shape, fate, nbytes }) =>
-      `  ${shown(name).padEnd(nameWidth)}  ${fate.padEnd(11)}  ${schemeText(scheme)}  [${shape.join(', ')}]  ${size(nbytes)}`,
+      `  ${shown(name).padEnd(nameWidth)}  ${fate.padEnd(11)}  ${schemeText(scheme)}  [${shape.join(', ')}]  ${formatBytes(nbytes)}`,
   );
   return printableLines([
     ...lines,
     '',
-    ...files.map(({ name, nbytes }) => `  ${name}  ${size(nbytes)}`),
+    ...files.map(({ name, nbytes }) => `  ${name}  ${formatBytes(nbytes)}`),
     '',
     ...summary,
   ]);

@@ -117,7 +117,7 @@ test('merge tells what is missing and what is damaged, and the shard that runs a
   await shard(3);
   const missing = await failureOf(() => merge(bench.output));
   assert.instance(missing, InvalidInputError);
-  assert.match(missing.message, /\d of \d parts of the work are missing, the first of weight "/);
+  assert.match(missing.message, /\d of \d parts of the work are missing: of shard [\d/, ]+; the first of weight "/);
   await shard(2);
   const data = join(temporaryName(bench.output), 'package', 'ends.data');
   const bytes = readFileSync(data);

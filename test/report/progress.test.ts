@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { formatBytes } from '../../src/core/bytes.js';
+import { formatBytes, formatParameters } from '../../src/core/bytes.js';
 import { showProgress } from '../../src/report/progress.js';
 
 class Terminal extends Writable {
@@ -98,6 +98,16 @@ test('sizes have three digits', () => {
     [5e15, '5000 TB'],
   ];
   for (const [bytes, text] of sizes) assert.is(formatBytes(bytes), text);
+});
+
+test('parameters are told in millions and billions', () => {
+  const counts: [number, string][] = [
+    [150_000, '0.15 million parameters'],
+    [999_990_000, '999.99 million parameters'],
+    [999_996_000, '1.00 billion parameters'],
+    [671e9, '671.00 billion parameters'],
+  ];
+  for (const [count, text] of counts) assert.is(formatParameters(count), text);
 });
 
 test.run();
