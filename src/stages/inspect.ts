@@ -171,7 +171,7 @@ function table(rows: string[][]): string[] {
 /** Tensors that are listed without being asked for. */
 const MANY = 200;
 
-/** Kinds of tensor that a summary shows. */
+/** Kinds of tensor, and names that are missing or unused, that a summary shows. */
 const GROUPS = 40;
 
 /** Tensors with the same name but for its numbers, of one type and shape, as one row; the commonest first. */
@@ -221,10 +221,12 @@ export function describeInspection(found: Inspection, everyTensor = false): stri
       lines.push(
         `weights: ${coverage.used} used, ${coverage.missing.length} missing, ${coverage.unused.length} unused`,
       );
-      lines.push(
-        ...coverage.missing.map((name) => `  missing ${shown(name)}`),
-        ...coverage.unused.map((name) => `  unused ${shown(name)}`),
-      );
+      for (const what of ['missing', 'unused'] as const) {
+        const names = coverage[what];
+        const told = everyTensor ? names.length : GROUPS;
+        for (const name of names.slice(0, told)) lines.push(`  ${what} ${shown(name)}`);
+        if (names.length > told) lines.push(`  and ${names.length - told} ${what} more; --tensors lists them`);
+      }
     } else {
       lines.push(`cannot be converted: ${found.problem}`);
     }
@@ -235,11 +237,8 @@ export function describeInspection(found: Inspection, everyTensor = false): stri
       lines.push(`${found.tensors.length} tensors; --tensors lists them`, ...table(groups(found.tensors)));
       return printableLines(lines);
     }
-    lines.push(
-      'tensors',
-      ...table(found.tensors.map(({ name, dtype, shape }) => [name, dtype, `[${shape.join(', ')}]`])),
-    );
-    return printableLines(lines);
+    const all = table(found.tensors.map(({ name, dtype, shape }) => [name, dtype, `[${shape.join(', ')}]`]));
+    return printableLines([...lines, 'tensors', ...all]);
   }
   lines.push(`${found.dir}: package of ${found.tool}, target ${found.options.target}`);
   lines.push(
