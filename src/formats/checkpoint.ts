@@ -68,15 +68,24 @@ function companionsOf(dir: string): string[] {
   return found;
 }
 
+/** Files by which a model says under which terms it may be passed on. */
+const LICENCE = /^(licen[cs]e|notice|copying|use_policy)/i;
+
+/** Licences and notices in a checkpoint's directory: who passes the model on passes them on. */
+export function licencesOf(dir: string): string[] {
+  const names = readdirSync(dir).filter((name) => LICENCE.test(name));
+  return names.filter((name) => statSync(join(dir, name), { throwIfNoEntry: false })?.isFile()).sort();
+}
+
 /** Configs, code and licences that belong to a model besides its companions; not its weights and their indexes. */
 export function accompanyingFiles(dir: string): string[] {
   const isWritten = (name: string) =>
     ['config.json', 'halfbyte.json', ...SETTINGS_FILES].includes(name) || name.endsWith('.index.json');
-  const belongs = /\.(json|jinja|py|txt|model)$|^(LICENSE|NOTICE)/;
+  const belongs = /\.(json|jinja|py|txt|model)$/;
   const names = readdirSync(dir, { withFileTypes: true }).filter((entry) => !entry.isDirectory());
   return names
     .map(({ name }) => name)
-    .filter((name) => belongs.test(name) && !isWritten(name))
+    .filter((name) => (belongs.test(name) || LICENCE.test(name)) && !isWritten(name))
     .sort();
 }
 

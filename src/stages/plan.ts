@@ -10,6 +10,7 @@ import type { Target, TargetStage } from '../core/target.js';
 import { checkpointSource } from '../core/weight-source.js';
 import type { LogicalTensor } from '../core/weights.js';
 import { storedBytes } from '../engine/units.js';
+import { licencesOf } from '../formats/checkpoint.js';
 import { foundryModel } from '../formats/foundry-model.js';
 import { genaiConfig } from '../formats/genai-config.js';
 import { genaiPipelineConfig } from '../formats/genai-pipeline.js';
@@ -111,7 +112,8 @@ export async function plan(
         ? [{ name: 'config.json', content: transformersJsConfig(checkpoint, model.config, graphs) }]
         : []),
     ],
-    copies: checkpoint.companions,
+    // beside a file there may be anything
+    copies: isGguf ? checkpoint.companions : [...checkpoint.companions, ...licencesOf(checkpoint.dir)],
     totals: totalsOf(layout.jobs),
     ...(calibration && options.activations === 'uint16' ? { calibration: calibration.origin } : {}),
     findings,
