@@ -5,14 +5,22 @@ import type { Json } from '../core/json.js';
 import type { PlannedFile, WritePlan } from '../core/plan.js';
 import { openInput } from '../formats/input-file.js';
 import { parseStrictJson } from '../formats/strict-json.js';
-import { type DirectoryState, outputDirectory, outputPath } from '../places/directory.js';
+import { COMPLETE, type DirectoryState, outputDirectory, outputPath } from '../places/directory.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';
 import { digestOfBytes } from './digest.js';
 import { type FinishedUnit, type FinishedUnits, Journal, readJournal } from './journal.js';
 import { isLocked, takeLock } from './lock.js';
 import { allocate, checkWritten, OutputFiles, unwritable } from './output-files.js';
 import type { Shard } from './shard.js';
-import { isInside, REPLACED, refuseForeign, stateDirectory } from './state-directory.js';
+import {
+  inOrderOfRemoval,
+  isInside,
+  PACKAGE,
+  PLAN,
+  REPLACED,
+  refuseForeign,
+  stateDirectory,
+} from './state-directory.js';
 
 /** Name of the directory beside the package, or in it, in which it grows until it is complete. */
 export const temporaryName = (finalDir: string): string => stateDirectory(outputPath(finalDir), realFileSystem);
@@ -28,11 +36,6 @@ export interface OutputOptions {
   merge?: boolean | undefined;
   fs?: FileSystem | undefined;
 }
-
-/** In the state: the plan that shards share. */
-const PLAN = 'plan.json';
-/** In the state: the package is complete and is being moved into its place. */
-const COMPLETE = 'complete';
 
 /** What shards leave for `merge`: the plan, its identity, and the settings that finishing needs. */
 export interface StoredPlan {
@@ -65,7 +68,7 @@ export class Output {
     this.fs = options.fs ?? realFileSystem;
     this.#options = options;
     this.#state = stateDirectory(this.finalDir, this.fs);
-    this.dir = join(this.#state, 'package');
+    this.dir = join(this.#state, PACKAGE);
     try {
       const isNew = !this.fs.existsSync(this.#state);
       // Before the disk is touched, and once more when nobody else can be at work in the same place.
@@ -188,6 +191,8 @@ export class Output {
   forget(): void {
     this.#journal?.close();
     this.#journal = undefined;
+    // Files without a journal would be nobody's.
+    if (this.#journals().length === 1) this.fs.rmSync(this.dir, { recursive: true, force: true });
     this.fs.rmSync(this.#path(`journal-${this.#label}`), { force: true });
   }
 
@@ -270,9 +275,8 @@ export class Output {
     try {
       const own = `lock-${this.#label}`;
       const found = isRemoved ? fs.readdirSync(this.#state).filter((name) => name !== own) : [];
-      // Killed in between, what says that the package is complete must still be there.
-      const names = found.sort((a, b) => Number(a === COMPLETE) - Number(b === COMPLETE));
-      for (const name of names) fs.rmSync(this.#path(name), { recursive: true, force: true });
+      // Killed in between, what says whose files these are must still be there.
+      for (const name of inOrderOfRemoval(found)) fs.rmSync(this.#path(name), { recursive: true, force: true });
     } finally {
       this.#unlock();
     }
@@ -343,11 +347,22 @@ export class Output {
       this.#fill();
       // The package is there: nothing of the work is left to continue.
       for (const name of [...this.#journals(), COMPLETE]) fs.rmSync(this.#path(name), { force: true });
+      throw new UsageError(
+        `${this.finalDir}: an interrupted run had not yet moved all of its package there; it is complete now.`,
+        'use it, or take its files away and run the same command again.',
+      );
     }
     const replaced = this.#path(REPLACED);
     if (!fs.existsSync(replaced)) return;
-    if (fs.existsSync(this.finalDir)) fs.rmSync(replaced, { recursive: true, force: true });
-    else fs.renameSync(replaced, this.finalDir);
+    if (!fs.existsSync(this.finalDir)) fs.renameSync(replaced, this.finalDir);
+    else if (fs.readdirSync(this.dir).length === 0) fs.rmSync(replaced, { recursive: true, force: true });
+    else {
+      // The new package has not got the name: whatever has it now came after the kill.
+      throw new UsageError(
+        `${this.finalDir}: has come while the package that stood there before is in ${replaced}.`,
+        'move one of the two away, and run the same command again.',
+      );
+    }
   }
 
   /** Moves what is complete into a place that cannot be replaced; nothing that is there is overwritten. */

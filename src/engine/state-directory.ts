@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import { InvalidInputError } from '../core/errors.js';
 import { kindOf } from '../formats/input-file.js';
-import { GROWING, isFilledInPlace } from '../places/directory.js';
+import { COMPLETE, GROWING, isFilledInPlace } from '../places/directory.js';
 import type { FileSystem } from '../sources/file-system.js';
 
 /** In the state: what stood under the final name, while it is replaced. */
@@ -26,14 +26,33 @@ function exists(path: string, fs: FileSystem): boolean {
   return fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
+/** In the state: where the files of the package are written. */
+export const PACKAGE = 'package';
+/** In the state: the plan that shards share. */
+export const PLAN = 'plan.json';
+
+/** What a run leaves in its directory besides; `.tmp` and the like follow where a process was killed in between. */
+const LEFT = /^(?:(?:lock|journal)-[\w-]+(?:\..*)?|\d+-[\w-]+\.tmp)$/;
+const PARTS = new Set([PACKAGE, PLAN, COMPLETE, REPLACED]);
+/** Of these one is there as long as there are files of a package: they are made before them and go after them. */
+const isWitness = (name: string): boolean => name === PLAN || name === COMPLETE || name.startsWith('journal-');
+
+/** Names of a state, what says whose files these are last. */
+export function inOrderOfRemoval(names: readonly string[]): string[] {
+  const rank = (name: string): number => (name === COMPLETE ? 2 : isWitness(name) ? 1 : 0);
+  return [...names].sort((a, b) => rank(a) - rank(b));
+}
+
 /**
- * Throws InvalidInputError where something else than folders and plain files stands in an interrupted run's directory:
- * through a link, or a second name of a file, other files would be written to.
+ * Throws InvalidInputError where an interrupted run's directory holds what no run leaves there, which would be lost with
+ * it, or something else than folders and plain files: through a link, or a second name of a file, other files would be
+ * written to.
  */
 export function refuseForeign(state: string, fs: FileSystem): void {
   const stats = fs.lstatSync(state, { throwIfNoEntry: false });
   if (!stats) return;
   if (!stats.isDirectory()) refuse(state, state, kindOf(stats));
+  refuseStrangers(state, fs);
   const look = (dir: string, names: readonly string[]): void => {
     for (const name of names) {
       const path = join(dir, name);
@@ -48,6 +67,32 @@ export function refuseForeign(state: string, fs: FileSystem): void {
     state,
     fs.readdirSync(state).filter((name) => name !== REPLACED),
   );
+}
+
+function refuseStrangers(state: string, fs: FileSystem): void {
+  // Looked at before the names are: another process may begin or end in between.
+  const held = fs.lstatSync(join(state, PACKAGE), { throwIfNoEntry: false });
+  const holdsFiles = held?.isDirectory() ? filesOf(join(state, PACKAGE), fs).length > 0 : held !== undefined;
+  const names = fs.readdirSync(state);
+  const isOurs = names.some(isWitness);
+  const strangers = names.filter((name) => {
+    if (LEFT.test(name)) return false;
+    return isOurs ? !PARTS.has(name) : name !== PACKAGE || holdsFiles;
+  });
+  if (strangers.length === 0) return;
+  throw new InvalidInputError(
+    `${join(state, strangers[0] ?? '')}: is nothing that an interrupted run leaves there, and would be lost with what it leaves.`,
+    `move it away, or remove ${state}, and run the same command again.`,
+  );
+}
+
+function filesOf(folder: string, fs: FileSystem): string[] {
+  try {
+    return fs.readdirSync(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 function refuse(path: string, state: string, found: string): never {

@@ -22,6 +22,8 @@ const SHOWN = 3;
 
 /** Ending of the directory in which a package grows, beside its place or inside of it. */
 export const GROWING = '.halfbyte-tmp';
+/** In that directory: the package is complete and is being moved into its place. */
+export const COMPLETE = 'complete';
 
 /**
  * The place that `-o` names, links followed, and what stands there. A package or checkpoint may be written where nothing
@@ -39,7 +41,7 @@ export function outputDirectory(output: string, demand: DirectoryDemand): { path
   }
   const standing = standingOf(path);
   if (standing) throw refusal(output, `is ${standing}`, 'name a new folder inside it, as -o ./model-int4.');
-  if (readdirSync(path).every((name) => name === GROWING)) return { path, state: 'empty' };
+  if (readdirSync(path).every((name) => name === GROWING) || isBeingFilled(path)) return { path, state: 'empty' };
   if (isMountPoint(path)) {
     throw refusal(output, 'is a mount point and not empty', 'name a new folder inside it.');
   }
@@ -67,6 +69,13 @@ export function outputDirectory(output: string, demand: DirectoryDemand): { path
     throw new UsageError(
       `${output}: the output exists already.`,
       '--force to replace it once the new one is complete, or another -o.',
+    );
+  }
+  if (isFilledInPlace(path)) {
+    throw refusal(
+      output,
+      `cannot be replaced as a whole, for ${dirname(path)} cannot be written to`,
+      'take its files away first, or another -o.',
     );
   }
   return { path, state: 'ours' };
@@ -162,13 +171,29 @@ export function isFilledInPlace(path: string, calls: LookingCalls = { statSync, 
 function isMountPoint(path: string, calls: Pick<LookingCalls, 'statSync'> = { statSync }): boolean {
   if (path === dirname(path) || calls.statSync(path).dev !== calls.statSync(dirname(path)).dev) return true;
   try {
-    // A folder mounted from the same disk: field 5, where spaces are octal.
+    // A folder mounted from the same disk: field 5, where white space is octal.
     const mounted = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-    return mounted.some((line) => line.split(' ')[4]?.replace(/\\040/g, ' ') === path);
+    return mounted.some(
+      (line) =>
+        line.split(' ')[4]?.replace(/\\([0-7]{3})/g, (_, code) => String.fromCharCode(Number.parseInt(code, 8))) ===
+        path,
+    );
   } catch {
     return false;
   }
 }
+
+/** Whether a run was killed while it moved its package into a place that can only be filled, and nothing else is there. */
+function isBeingFilled(path: string): boolean {
+  const state = join(path, GROWING);
+  if (!isThere(join(state, COMPLETE))) return false;
+  const listed = listedFiles(path) ?? listedFiles(join(state, 'package'));
+  return listed !== undefined && readdirSync(path).every((name) => name === GROWING || startsListed(name, listed));
+}
+
+/** Whether a name is a file of the list or a folder on the way to one. */
+const startsListed = (name: string, listed: ReadonlySet<string>): boolean =>
+  [...listed].some((file) => file.split('/')[0] === name);
 
 /** Files below a package that its manifest does not list, a few at most; null where no manifest of ours is there. */
 function strangersIn(path: string): string[] | null {

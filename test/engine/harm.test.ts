@@ -60,12 +60,56 @@ for (const kind of ['link', 'hard link', 'pipe'] as const) {
       assert.ok(error.message.includes(path), error.message);
       assert.is(readFileSync(file, 'utf8'), 'years of work');
       assert.equal(readdirSync(precious), ['model.onnx.data']);
-      rmSync(path, { force: true });
+      // As the message says; a journal that is gone leaves files that nothing says whose they are.
+      rmSync(name.startsWith('journal') ? state : path, { recursive: true, force: true });
       await bench.write(plan);
       bench.close();
     });
   }
 }
+
+test('what no run leaves in the directory of an interrupted run is named, and stays', async () => {
+  const bench = new Workbench();
+  const plan = await smallPlan(bench);
+  const state = temporaryName(bench.output);
+  for (const name of ['thesis.txt', 'package/thesis.txt', 'replaced/thesis.txt', 'notes/thesis.txt']) {
+    const path = join(state, name);
+    mkdirSync(join(path, '..'), { recursive: true });
+    writeFileSync(path, 'years of work');
+    const error = await failureOf(bench.write(plan));
+    assert.instance(error, InvalidInputError, name);
+    assert.ok(error.message.startsWith(join(state, name.split('/')[0] ?? '')), error.message);
+    assert.is(readFileSync(path, 'utf8'), 'years of work');
+    rmSync(state, { recursive: true });
+  }
+  await interrupted(bench, plan);
+  writeFileSync(join(state, 'thesis.txt'), 'years of work');
+  assert.instance(await failureOf(bench.write(plan)), InvalidInputError);
+  rmSync(join(state, 'thesis.txt'));
+  await bench.write(plan);
+  bench.close();
+});
+
+test('a package that a killed run put aside stays when something else has got its name', async () => {
+  const bench = new Workbench();
+  const plan = await smallPlan(bench);
+  await bench.write(plan);
+  const old = Workbench.files(bench.output);
+  const state = temporaryName(bench.output);
+  // Killed between the two renames of a replacement.
+  await failureOf(bench.write(plan, { force: true, fs: new KillingDisk(28).fs }));
+  const aside = join(state, 'replaced');
+  renameSync(bench.output, aside);
+  mkdirSync(bench.output);
+  const error = await failureOf(bench.write(plan, { force: true }));
+  assert.instance(error, UsageError);
+  assert.match(error.message, /has come while the package that stood there before is in .*replaced/);
+  assert.equal(Workbench.files(aside), old);
+  rmSync(bench.output, { recursive: true });
+  await bench.write(plan, { force: true });
+  assert.equal(readdirSync(bench.dir).sort(), ['checkpoint', 'package']);
+  bench.close();
+});
 
 test('a link that comes while a run goes on is not written through', async () => {
   const bench = new Workbench();

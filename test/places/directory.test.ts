@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -64,6 +65,26 @@ test('what may be written: nothing, an empty directory, and with force what is o
   assert.is(state(package_), 'ours');
   refused(package_, /package: the output exists already.*\n.*--force/, { force: false });
 });
+
+test('a place that a killed run has filled in part may be filled to the end, with nothing else in it', () => {
+  const growing = '.halfbyte-tmp/complete';
+  const part = directory('part', ['onnx/a', growing]);
+  directory('part/.halfbyte-tmp/package', ['b'], ours('onnx/a', 'b'));
+  assert.is(state(part, false), 'empty');
+  assert.is(state(directory('whole', ['onnx/a', growing], ours('onnx/a')), false), 'empty');
+  writeFileSync(join(part, 'thesis.txt'), 'mine');
+  refused(part, /part: exists, and has no halfbyte\.json/);
+  refused(directory('alone', ['onnx/a', growing]), /alone: exists, and has no halfbyte\.json/);
+});
+
+if (process.platform !== 'win32' && process.getuid?.() !== 0) {
+  test('a package in a folder that cannot be written to is refused before the work, with force', () => {
+    const package_ = directory('closed/package', ['a'], ours('a'));
+    chmodSync(join(work, 'closed'), 0o555);
+    refused(package_, /package: cannot be replaced as a whole, for .*closed cannot be written to/);
+    chmodSync(join(work, 'closed'), 0o755);
+  });
+}
 
 test('links: to an empty directory and to a package they are followed, elsewhere refused', () => {
   const target = directory('target', []);
