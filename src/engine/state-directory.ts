@@ -82,7 +82,7 @@ function refuseStrangers(state: string, fs: FileSystem): void {
   if (strangers.length === 0) return;
   throw new InvalidInputError(
     `${join(state, strangers[0] ?? '')}: is nothing that an interrupted run leaves there, and would be lost with what it leaves.`,
-    `move it away, or remove ${state}, and run the same command again.`,
+    'move it away, and run the same command again.',
   );
 }
 
