@@ -4,6 +4,9 @@ import { EnvironmentError, type HalfbyteError, InvalidInputError, VerificationEr
 /** Fewer than a process needs that loads ONNX Runtime. */
 const LEAST_FILES = 64;
 
+/** Commands that load no ONNX Runtime. */
+const OPEN_ONLY = ['convert', 'quantize', 'merge', 'inspect'];
+
 /**
  * The failure of a command whose process was ended in native code by `signal`: a limit of the system where there is one
  * that explains it, else a package that ONNX Runtime cannot run, which is what `verify` is asked to find out.
@@ -13,7 +16,9 @@ export function endedByRuntime(
   signal: string,
   allowed: Readonly<Record<string, number>> = limits(),
 ): HalfbyteError {
-  const how = `the process that ran the model was ended by ${signal}`;
+  const [command = '', path = ''] = argv;
+  const runsModel = !OPEN_ONLY.includes(command);
+  const how = `the process that ${runsModel ? 'ran' : 'read'} the model was ended by ${signal}`;
   if (allowed['Max address space'] > 0) {
     return new EnvironmentError(`${how}; ulimit -v leaves it too little memory.`, 'raise it: ulimit -v unlimited.');
   }
@@ -26,7 +31,10 @@ export function endedByRuntime(
       'close other programs, or give it more memory.',
     );
   }
-  const [command, path = ''] = argv;
+  if (!runsModel) {
+    // Node itself ends so where its heap is full.
+    return new EnvironmentError(`${how}.`, 'run the same command again; if it ends so again, give it more memory.');
+  }
   const found = `${path}: ${how}: ONNX Runtime cannot run a graph of this package.`;
   const advice = 'the graph is damaged: copy the package again, or convert the checkpoint again.';
   return command === 'verify' ? new VerificationError(`FAIL  ${found}`, advice) : new InvalidInputError(found, advice);

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,11 @@ import * as assert from 'uvu/assert';
 
 const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 const work = mkdtempSync(join(tmpdir(), 'halfbyte-guard-'));
+/** A folder of more than 16 MB, whose files take no room on the disk. */
+const large = join(work, 'large');
+mkdirSync(large);
+writeFileSync(join(large, 'model.safetensors'), '');
+truncateSync(join(large, 'model.safetensors'), 2 ** 25);
 const absent = join(work, 'nothing-here');
 
 /** Starts the built program; `inChild` is code that runs first in the process that does the work. */
@@ -50,21 +55,29 @@ if (process.platform !== 'win32') {
     assert.is(asJson, 1);
     assert.is(JSON.parse(text).error.code, 1);
     assert.is((await start(['generate', absent, '--prompt', 'x'], dies).ended)[0], 3);
+    const [reading, told] = await start(['inspect', large], dies).ended;
+    assert.is(reading, 4, told);
+    assert.match(told, /the process that read the model was ended by SIGSEGV/);
   });
 
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    test(`${signal} ends a command whose main thread is busy within a second`, async () => {
-      const busy = "process.stdout.write('busy'); for (const end = Date.now() + 60_000; Date.now() < end; );";
-      const { child, ended } = start(['verify', absent], busy);
-      await once(child.stdout!, 'data');
-      const began = performance.now();
-      child.kill(signal);
-      const [code, said] = await ended;
-      assert.is(code, 130, said);
-      assert.match(said, new RegExp(`Interrupted by ${signal}`));
-      // A busy machine takes some time of its own.
-      assert.ok(performance.now() - began < 5000, `${performance.now() - began} ms`);
-    });
+    for (const args of [
+      ['verify', absent],
+      ['convert', large, '-o', absent],
+      ['inspect', large],
+    ])
+      test(`${signal} ends ${args[0]} whose main thread is busy within a second`, async () => {
+        const busy = "process.stdout.write('busy'); for (const end = Date.now() + 60_000; Date.now() < end; );";
+        const { child, ended } = start(args, busy);
+        await once(child.stdout!, 'data');
+        const began = performance.now();
+        child.kill(signal);
+        const [code, said] = await ended;
+        assert.is(code, 130, said);
+        assert.match(said, new RegExp(`Interrupted by ${signal}`));
+        // A busy machine takes some time of its own.
+        assert.ok(performance.now() - began < 5000, `${performance.now() - began} ms`);
+      });
   }
 }
 
