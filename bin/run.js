@@ -10,5 +10,11 @@ if (!existsSync(built)) {
 
 // From Node 22.8 on: what was compiled once is compiled, in node-compile-cache of the temporary directory.
 module.enableCompileCache?.();
-const { start } = await import(built.href);
-await start(import.meta.url);
+try {
+  const { start } = await import(built.href);
+  await start(import.meta.url);
+} catch (error) {
+  // Too few files or too little memory to load the program, which tells every other failure itself.
+  process.stderr.write(`halfbyte cannot start: ${error.message}\nTry this: raise the limits (ulimit -n, ulimit -v).\n`);
+  process.exit(4);
+}

@@ -18,7 +18,9 @@ export async function runGuarded(program: string, argv: readonly string[]): Prom
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, [CHILD]: '1' },
   });
-  child.send(argv);
+  const ended = endOf(child);
+  // Without a process, where descriptors or memory are few, there is no channel: its error says why.
+  if (child.pid !== undefined) child.send(argv);
   let asked: NodeJS.Signals | undefined;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
@@ -29,10 +31,14 @@ export async function runGuarded(program: string, argv: readonly string[]): Prom
       child.kill(signal);
     });
   }
-  const [code, signal] = await endOf(child);
-  if (code !== null) return code;
-  const error =
-    asked === undefined ? endedByRuntime(argv, signal ?? '') : new InterruptedError(`Interrupted by ${asked}.`);
+  let error: unknown;
+  try {
+    const [code, signal] = await ended;
+    if (code !== null) return code;
+    error = asked === undefined ? endedByRuntime(argv, signal ?? '') : new InterruptedError(`Interrupted by ${asked}.`);
+  } catch (notStarted) {
+    error = notStarted;
+  }
   const failure = describeFailure(error);
   printFailure(failure, isJson(argv));
   return failure.code;

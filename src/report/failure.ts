@@ -64,7 +64,8 @@ export function describeFailure(
     const name = exitCode === 3 ? 'InvalidInputError' : 'EnvironmentError';
     return { code: exitCode, name, message: `${where}${meaning} (${code} on ${syscall}).`, advice };
   }
-  if (error instanceof RangeError && message.includes('allocation failed')) {
+  // Of buffers, and of WebAssembly where the address space is limited.
+  if (error instanceof RangeError && /allocation failed|Out of memory|Cannot allocate/.test(message)) {
     const [meaning, advice] = SYSTEM_ERRORS.ENOMEM;
     return { code: 4, name: 'EnvironmentError', message: `${meaning} (${message}).`, advice };
   }

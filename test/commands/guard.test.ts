@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -58,6 +58,21 @@ if (process.platform !== 'win32') {
     const [reading, told] = await start(['inspect', large], dies).ended;
     assert.is(reading, 4, told);
     assert.match(told, /the process that read the model was ended by SIGSEGV/);
+  });
+
+  test('few file descriptors are an error of the environment that names them, for every number', async () => {
+    for (const files of [18, 19, 20, 21, 22]) {
+      for (const command of ['verify', 'inspect']) {
+        const { stderr, status } = spawnSync(
+          'sh',
+          ['-c', `ulimit -n ${files}; exec "$@"`, 'sh', process.execPath, program, command, large],
+          { encoding: 'utf8' },
+        );
+        assert.ok([2, 3, 4].includes(status ?? -1), `${files} files, ${command}: ${status} ${stderr}`);
+        assert.not.match(stderr, /internal error|TypeError|\n {4}at /);
+        if (status === 4) assert.match(stderr, /EMFILE|too many open files|ulimit/);
+      }
+    }
   });
 
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
