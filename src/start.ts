@@ -7,8 +7,8 @@ import { run } from '@oclif/core/run';
 /** Commands that run a model: ONNX Runtime may end the process, and operators keep the main thread busy. */
 const RUN_MODELS = ['verify', 'generate', 'bench', 'calibrate'];
 
-/** Commands that open a model on the main thread. */
-const OPEN_MODELS = ['convert', 'quantize', 'merge', 'inspect'];
+/** Commands whose work is opening a model, on the main thread; those that write leave theirs to workers, and end at once. */
+const OPEN_MODELS = ['inspect'];
 /** Smaller inputs are opened within a second: a child, which takes some 0.2 seconds to start, would not be noticed. */
 const LARGE = 16 * 2 ** 20;
 

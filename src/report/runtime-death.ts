@@ -5,7 +5,7 @@ import { EnvironmentError, type HalfbyteError, InvalidInputError, VerificationEr
 const LEAST_FILES = 64;
 
 /** Commands that load no ONNX Runtime. */
-const OPEN_ONLY = ['convert', 'quantize', 'merge', 'inspect'];
+const OPEN_ONLY = ['inspect'];
 
 /**
  * The failure of a command whose process was ended in native code by `signal`: a limit of the system where there is one

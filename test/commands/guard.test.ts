@@ -78,7 +78,6 @@ if (process.platform !== 'win32') {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     for (const args of [
       ['verify', absent],
-      ['convert', large, '-o', absent],
       ['inspect', large],
     ])
       test(`${signal} ends ${args[0]} whose main thread is busy within a second`, async () => {

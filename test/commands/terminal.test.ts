@@ -20,7 +20,7 @@ const commands: [name: string, args: (columns: number) => string[], shows: RegEx
   [
     'convert',
     (n) => [fixture('union-1.8m'), '-o', out(`package-${n}`)],
-    [/^.*package-\d+: 1\.77 million parameters, .* bits per weight; package 1\.4\d MB, [\d.]+ s$/],
+    [/^.*package-\d+: 1\.77 million parameters, .* bits per weight; package 1\.3\d MB, [\d.]+ s$/],
   ],
   [
     'convert',
