@@ -1,13 +1,10 @@
 import { constants } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { EnvironmentError, InvalidInputError, UsageError } from '../core/errors.js';
-import type { Json } from '../core/json.js';
-import type { PlannedFile, WritePlan } from '../core/plan.js';
+import type { PlannedFile } from '../core/plan.js';
 import { openInput } from '../formats/input-file.js';
-import { parseStrictJson } from '../formats/strict-json.js';
 import { COMPLETE, type DirectoryState, outputDirectory, outputPath } from '../places/directory.js';
 import { type FileSystem, realFileSystem } from '../sources/file-system.js';
-import { digestOfBytes } from './digest.js';
 import { type FinishedUnit, type FinishedUnits, Journal, readJournal } from './journal.js';
 import { isLocked, takeLock } from './lock.js';
 import { allocate, checkWritten, OutputFiles, unwritable } from './output-files.js';
@@ -21,6 +18,7 @@ import {
   refuseForeign,
   stateDirectory,
 } from './state-directory.js';
+import { readStoredPlan, type StoredPlan, storedPlanText } from './stored-plan.js';
 
 /** Name of the directory beside the package, or in it, in which it grows until it is complete. */
 export const temporaryName = (finalDir: string): string => stateDirectory(outputPath(finalDir), realFileSystem);
@@ -35,13 +33,6 @@ export interface OutputOptions {
   /** This process finishes what shards have written. */
   merge?: boolean | undefined;
   fs?: FileSystem | undefined;
-}
-
-/** What shards leave for `merge`: the plan, its identity, and the settings that finishing needs. */
-export interface StoredPlan {
-  identity: string;
-  plan: WritePlan;
-  settings: Json;
 }
 
 /**
@@ -135,26 +126,14 @@ export class Output {
 
   /** The plan that the first shard left here, undefined before that. */
   readPlan(): StoredPlan | undefined {
-    try {
-      return parseStoredPlan(this.fs.readFileSync(this.#path(PLAN), 'utf8'));
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      if (code === 'ENOENT') return undefined;
-      if (code !== undefined) throw error;
-      throw new InvalidInputError(
-        `${this.#path(PLAN)}: is not the plan that a shard leaves: ${message}.`,
-        'remove this file and run one convert --shard i/n again: it writes the plan anew and keeps what is finished.',
-      );
-    }
+    return readStoredPlan(this.#path(PLAN), this.fs);
   }
 
   /** Leaves the plan for `merge`. The same work has the same plan: whoever comes later finds it written. */
   storePlan(plan: StoredPlan): void {
     const known = this.readPlan();
     if (!known)
-      this.#replace(this.#path(PLAN), (path) =>
-        this.fs.writeFileSync(path, JSON.stringify({ ...plan, digest: digestOfPlan(plan) }), { flag: 'wx' }),
-      );
+      this.#replace(this.#path(PLAN), (path) => this.fs.writeFileSync(path, storedPlanText(plan), { flag: 'wx' }));
     if ((known ?? this.readPlan())?.identity !== plan.identity) throw this.#mixed();
   }
 
@@ -408,15 +387,4 @@ export class Output {
  */
 export function openOutput(finalDir: string, options: OutputOptions): Output {
   return new Output(finalDir, options);
-}
-
-/** Finds damage: every number of a plan is believed by `merge`. */
-const digestOfPlan = ({ plan, settings }: StoredPlan): string =>
-  digestOfBytes(Buffer.from(JSON.stringify([plan, settings])));
-
-/** Throws Error with a short reason for what is no plan. */
-function parseStoredPlan(text: string): StoredPlan {
-  const { digest, ...stored } = parseStrictJson(text) as unknown as StoredPlan & { digest: unknown };
-  if (typeof stored.identity !== 'string' || digest !== digestOfPlan(stored)) throw new Error('its digest is another');
-  return stored;
 }
