@@ -1,5 +1,3 @@
-import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 // The parts of oclif that starting takes; its index would load all of it.
 import { run } from '@oclif/core/run';
@@ -7,28 +5,14 @@ import { run } from '@oclif/core/run';
 /** Commands that run a model: ONNX Runtime may end the process, and operators keep the main thread busy. */
 const RUN_MODELS = ['verify', 'generate', 'bench', 'calibrate'];
 
-/** Commands whose work is opening a model, on the main thread; those that write leave theirs to workers, and end at once. */
-const OPEN_MODELS = ['inspect'];
-/** Smaller inputs are opened within a second: a child, which takes some 0.2 seconds to start, would not be noticed. */
-const LARGE = 16 * 2 ** 20;
+/** The command whose work is opening a model, on the main thread; those that write leave theirs to workers. */
+const OPENS_MODELS = 'inspect';
 
-/** Whether a file that is named, or the files of a folder that is, are so large that opening them may take a while. */
-function namesLargeInput(words: readonly string[]): boolean {
-  const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  return words.some((word) => {
-    try {
-      const found = word.startsWith('-') ? undefined : statSync(word, { throwIfNoEntry: false });
-      if (!found?.isDirectory()) return (found?.size ?? 0) > LARGE;
-      return readdirSync(word).reduce((sum, name) => sum + sizeOf(join(word, name)), 0) > LARGE;
-    } catch {
-      // Whatever it is, the command says it.
-      return false;
-    }
-  });
+async function isGuarded([command = '', ...words]: readonly string[]): Promise<boolean> {
+  if (command !== OPENS_MODELS) return RUN_MODELS.includes(command);
+  const { namesLargeInput } = await import('./places/large-input.js');
+  return namesLargeInput(words);
 }
-
-const isGuarded = ([command = '', ...words]: readonly string[]): boolean =>
-  RUN_MODELS.includes(command) || (OPEN_MODELS.includes(command) && namesLargeInput(words));
 
 /** Ends the process when what was printed has left: left to itself Node frees its memory piece by piece, for 30 ms. */
 function end(): void {
@@ -52,7 +36,7 @@ export async function start(program: string): Promise<void> {
   const given = process.argv.slice(2);
   // Loaded where a model is run: other commands should not start slower for it.
   const isChild = process.env.HALFBYTE_GUARDED !== undefined;
-  const guard = isChild || isGuarded(given) ? await import('./guard.js') : undefined;
+  const guard = isChild || (await isGuarded(given)) ? await import('./guard.js') : undefined;
   const sent = await guard?.guardedArguments();
   if (guard && !sent) {
     process.exitCode = await guard.runGuarded(fileURLToPath(program), given);

@@ -33,7 +33,7 @@ const allowed: Record<string, string[]> = {
   report: ['core'],
   command: ['report', 'core'],
   guard: ['report', 'core'],
-  start: ['report', 'guard'],
+  start: ['report', 'guard', 'places'],
 };
 /** The folders of verify, each with the others of them and the layers that it may use: none uses what comes after it. */
 const verifyFolders: Record<string, { own: string[]; layers: string[] }> = {
