@@ -28,7 +28,8 @@ async function entry(folder: RegistryFolder, id: string): Promise<ListedEntry> {
 const ABOUT: Record<RegistryFolder, (id: string) => Promise<string>> = {
   async targets(id) {
     const target = await find('targets', id);
-    return target?.defaults.activations === undefined ? 'one graph' : 'a pipeline of static graphs for an NPU';
+    if (target?.defaults.attention !== undefined) return 'a pipeline of static graphs for an NPU';
+    return target?.transformersJs ? 'one graph for transformers.js and browsers' : 'one graph';
   },
   async layouts(id) {
     const dressing = (await find('layouts', id))?.dressing;

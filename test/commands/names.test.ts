@@ -51,6 +51,9 @@ test('lists name all that there is', async () => {
     );
     assert.ok(entries.every(({ about }) => about !== '' || what === 'metrics'));
   }
+  const targets = (await list('targets')).entries.map(({ id, about }) => `${id}: ${about}`);
+  assert.ok(targets.includes('web: one graph for transformers.js and browsers'));
+  assert.ok(targets.includes('qnn: a pipeline of static graphs for an NPU'));
   const { status, stderr } = halfbyte('list', 'devices');
   assert.is(status, 2);
   assert.match(stderr, /there is no list of "devices"/);
