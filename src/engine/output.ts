@@ -113,9 +113,9 @@ export class Output {
     return finished;
   }
 
-  /** How many shards the work is divided into, as their journals say; 0 where there is none. */
+  /** How many shards the work is divided into, as their journals say; 0 where there is none or no such number. */
   shardCount(): number {
-    const counts = this.#journals().map((name) => Number(/-of-(\d+)$/.exec(name)?.[1] ?? 0));
+    const counts = this.#journals().map((name) => Number(/-of-(\d{1,5})$/.exec(name)?.[1] ?? 0));
     return Math.max(0, ...counts);
   }
 
