@@ -1,5 +1,5 @@
 import { InvalidInputError } from '../core/errors.js';
-import type { Json, JsonObject } from '../core/json.js';
+import { isObject, type Json, type JsonObject } from '../core/json.js';
 import { yarnMagnitude } from '../core/rope-factors.js';
 import type { RotaryTable, WeightSource } from '../core/weights.js';
 import { ConfigReader, refuse, refuseUnsupportedKeys, show } from './config.js';
@@ -78,9 +78,6 @@ export interface RopeRules {
   /** The original length where none stands beside the rope, in a family that never reads the one inside. */
   lengthBeside?: number;
 }
-
-const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const nonEmpty = (value: JsonObject | undefined) => (value && Object.keys(value).length > 0 ? value : undefined);
 

@@ -1,6 +1,6 @@
 import type { Checkpoint, TensorRef } from '../core/checkpoint.js';
 import { decoderPlace, partOfDecoder } from '../core/decoder-names.js';
-import type { Json, JsonObject } from '../core/json.js';
+import { isObject, type JsonObject } from '../core/json.js';
 
 /** What transformers 5.18 takes where config.json says nothing. */
 interface Wrapper {
@@ -65,9 +65,6 @@ const SHARED = [
   'quantization_config',
   'torch_dtype',
 ];
-
-const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** transformers ties by the outer config; some of its classes take the nested one where that is the one which ties. */
 function isTied({ tie_word_embeddings: outer }: JsonObject, nested: JsonObject, { tied }: Wrapper): boolean {

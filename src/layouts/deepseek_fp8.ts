@@ -2,7 +2,7 @@ import type { TensorRef } from '../core/checkpoint.js';
 import type { DressedTensor, Dressing } from '../core/dressing.js';
 import { bitsOf, FLOAT_DTYPES, f8e4m3ToFloat32, widen } from '../core/dtype.js';
 import { InvalidInputError, UsageError } from '../core/errors.js';
-import type { Json, JsonObject } from '../core/json.js';
+import { isObject, type Json, type JsonObject } from '../core/json.js';
 import type { Layout, StoredValues } from '../core/layout.js';
 import type { QuantizationArgs } from '../core/scheme.js';
 import type { LogicalTensor, PackedSource } from '../core/weights.js';
@@ -198,9 +198,6 @@ export default {
 
   dressing,
 } satisfies Layout;
-
-const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const quantizationConfig = (config: JsonObject): JsonObject =>
   isObject(config.quantization_config) ? config.quantization_config : {};

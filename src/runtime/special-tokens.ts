@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../core/json.js';
+import { isObject, type Json, type JsonObject } from '../core/json.js';
 import type { SpecialToken } from './tokenizer-protocol.js';
 
 /**
@@ -47,9 +47,6 @@ function tokenOf(token: Json | undefined, isSpecial: boolean): SpecialToken | nu
 }
 
 const listOf = (value: Json | undefined): Json[] => (Array.isArray(value) ? value : []);
-
-const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The tokens with a name, `bos_token` and the like, as transformers gives them to a chat template. */
 export function namedTokens(config: JsonObject): Record<string, string> {

@@ -1,5 +1,5 @@
 import type { GgufMetadata } from '../../core/gguf.js';
-import type { Json, JsonObject } from '../../core/json.js';
+import { isObject, type Json, type JsonObject } from '../../core/json.js';
 import type { TokenizerFiles } from '../tokenizer-files.js';
 
 /** A token that tokenizer.json adds to those of its model. */
@@ -18,9 +18,6 @@ const ROLES = {
   pad: 'padding_token_id',
   mask: 'mask_token_id',
 } as const;
-
-const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Special tokens are written as strings or as objects with their content. */
 function contentOf(token: Json | undefined): string | undefined {

@@ -1,6 +1,6 @@
 import { InvalidInputError } from '../../core/errors.js';
 import type { GgufMetadata, GgufValue } from '../../core/gguf.js';
-import type { Json, JsonObject } from '../../core/json.js';
+import { isObject, type Json, type JsonObject } from '../../core/json.js';
 import type { TokenizerFiles } from '../tokenizer-files.js';
 import { BY_EXPRESSION, BY_PROBE } from './pretokenizers.js';
 import { type AddedToken, specialTokenKeys } from './special-tokens.js';
@@ -22,8 +22,6 @@ interface Model {
 
 const list = (type: GgufValue['type'], values: (string | number)[]): GgufValue => ({ type, values });
 const text = (value: string): GgufValue => ({ type: 'string', value });
-const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function refuse(found: string): never {
   throw new InvalidInputError(

@@ -1,6 +1,6 @@
-import type { Json, JsonObject } from '../../core/json.js';
+import { isObject, type Json, type JsonObject } from '../../core/json.js';
 import { checkSettings, type SettingKeys } from '../packing/setting-keys.js';
-import { isObject, quantizationConfig, refuseSetting } from '../packing/stored-tensors.js';
+import { quantizationConfig, refuseSetting } from '../packing/stored-tensors.js';
 import type { ConfiguredSizes } from './form.js';
 
 const LAYOUT = 'compressed_tensors';

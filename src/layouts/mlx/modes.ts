@@ -1,6 +1,5 @@
-import type { Json, JsonObject } from '../../core/json.js';
+import { isObject, type Json, type JsonObject } from '../../core/json.js';
 import { checkSettings, type SettingKeys } from '../packing/setting-keys.js';
-import { isObject } from '../packing/stored-tensors.js';
 
 /** How mlx quantizes a matrix: `affine` has a scale and a bias for a group, the others are floats of 4 or 8 bits. */
 export const MLX_MODES = ['affine', 'mxfp4', 'nvfp4', 'mxfp8'] as const;

@@ -1,14 +1,11 @@
 import type { FileRange, TensorRef } from '../../core/checkpoint.js';
 import { type Dtype, FLOAT_DTYPES } from '../../core/dtype.js';
 import { InvalidInputError } from '../../core/errors.js';
-import type { Json, JsonObject } from '../../core/json.js';
+import { isObject, type Json, type JsonObject } from '../../core/json.js';
 import type { LogicalTensor } from '../../core/weights.js';
 import { matrixOf } from '../plain.js';
 
 export type Tensors = ReadonlyMap<string, TensorRef>;
-
-export const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** quantization_config of a config.json, {} where there is none. */
 export const quantizationConfig = (config: JsonObject): JsonObject =>

@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../../core/json.js';
+import { isObject, type Json, type JsonObject } from '../../core/json.js';
 import { own } from '../../core/own.js';
 import type { Subject } from './rule.js';
 import type { GraphView } from './view.js';
@@ -10,9 +10,6 @@ export interface Stage {
   settings: JsonObject;
   view: GraphView | undefined;
 }
-
-const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** What lies at a path of keys; undefined where a part of it is no object. */
 export function at(from: Json | undefined, ...path: string[]): Json | undefined {
